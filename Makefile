@@ -1,0 +1,100 @@
+# Every target does its own set-up and skips it when nothing changed.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := .stamps
+PORT ?= 8000
+JOBS ?= auto
+SUITE := $(PY) -m pytest -q -n $(JOBS) --dist loadgroup -m "not browser"
+# Tests of compiled kernels: run once more without the compiler, so that their lines are counted and both forms agree.
+KERNELS := tests/trading tests/strategies/test_backtesting.py tests/marketdata/features
+# Apart from the suite: the browser's driver keeps an event loop running, in which no other asyncio test can start one.
+BROWSER := $(PY) -m pytest -q -m browser tests/browser
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup setup-dev demo serve test check fuzz format smoke bench browser lock clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMPS)/runtime: requirements.txt $(STAMPS)/venv
+	$(VENV)/bin/pip install --quiet --no-deps -r requirements.txt
+	@touch $@
+
+$(STAMPS)/dev: requirements-dev.txt $(STAMPS)/runtime
+	$(VENV)/bin/pip install --quiet --no-deps -r requirements-dev.txt
+	@touch $@
+
+# Node is optional: without it the charts are the server's SVG.
+$(STAMPS)/npm: package-lock.json
+	@mkdir -p $(STAMPS)
+	@if command -v npm >/dev/null; then npm ci --silent; else echo "Node is absent: charts will be server-made SVG."; fi
+	@touch $@
+
+$(STAMPS)/messages: $(STAMPS)/runtime $(wildcard apps/*/locale/*/LC_MESSAGES/*.po quant_platform/locale/*/LC_MESSAGES/*.po)
+	$(PY) manage.py messages compile
+	@touch $@
+
+setup: $(STAMPS)/runtime $(STAMPS)/npm $(STAMPS)/messages  ## The set-up alone
+
+setup-dev: setup $(STAMPS)/dev
+
+demo: setup  ## Real data, users, examples and a running training on http://127.0.0.1:$(PORT)
+	$(PY) manage.py demo --serve --port $(PORT)
+
+serve: setup  ## The program on your own data
+	$(PY) manage.py migrate --verbosity 0
+	$(PY) manage.py serve --port $(PORT)
+
+test: setup-dev  ## The whole test suite
+	$(SUITE) tests
+	$(BROWSER)
+
+check: setup-dev  ## Formatter, linter, types, contracts, templates, translations, secrets, tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy apps quant_platform tools
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/djlint templates --lint --quiet
+	$(PY) manage.py check
+	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py messages check
+	git ls-files -z | grep -zv -e package-lock.json | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
+	$(SUITE) --cov --cov-report= tests
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(JOBS) --cov --cov-append --cov-report= $(KERNELS)
+	$(PY) -m coverage report --skip-covered --skip-empty --fail-under=90
+	$(PY) -m coverage report --skip-covered --skip-empty --fail-under=95 --include='apps/*/engine/*'
+
+format: setup-dev  ## Put the code in shape
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+fuzz: setup-dev  ## More than 20,000 generated requests at the API, and values in every form
+	QP_FUZZ_EXAMPLES=70 $(PY) -m pytest -q -s tests/platform/test_fuzz.py
+
+browser: setup-dev  ## The browser tests alone (needs chromium)
+	$(BROWSER)
+
+smoke: setup  ## Does it work here? Prints JSON
+	@$(PY) manage.py smoke
+
+bench: setup-dev $(STAMPS)/bench  ## All benchmarks against the peers
+	$(PY) manage.py bench all
+
+$(STAMPS)/bench: requirements-bench.txt $(STAMPS)/venv
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet -r requirements-bench.txt
+	@touch $@
+
+lock: setup-dev  ## Write requirements*.txt from requirements*.in
+	$(PY) tools/lock.py
+
+clean:  ## Remove what set-up made; your data in var/ stays
+	rm -rf $(VENV) .venv-bench node_modules $(STAMPS) staticfiles

@@ -1,0 +1,30 @@
+"""Tags of the accounts room for the shell around every page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.template.context import Context
+
+from apps.accounts.models import User
+from apps.accounts.notices import toasts_context
+from apps.accounts.selectors import toasts_of
+
+register = template.Library()
+
+
+@register.inclusion_tag("accounts/partials/notices.html", takes_context=True)
+def toasts(context: Context) -> dict[str, Any]:
+    """The unread errors of this person; costs a query only where something is unread."""
+    unread = context["shell"].unread
+    shown = toasts_of(context["request"].user) if unread else []
+    return {**toasts_context(shown, unread), "csrf_token": context.get("csrf_token")}
+
+
+@register.inclusion_tag("accounts/partials/share_link.html", takes_context=True)
+def share_link(context: Context, word: str, obj: Any) -> dict[str, Any]:
+    """The link to an object's sharing, for who may change it; nothing for others."""
+    user = context["request"].user
+    mine = isinstance(user, User) and (user.is_administrator or obj.owner_id == user.pk)
+    return {"mine": mine and obj.owner_id is not None, "word": word, "object": obj}

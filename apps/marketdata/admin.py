@@ -1,0 +1,117 @@
+"""Datasets in the admin: immutable, so everything is read-only but the actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.admin import ReadOnlyAdmin
+from apps.accounts.services import audit
+from apps.marketdata.models import CalendarDay, Dataset, DatasetSymbol, QualityCheck, QualityFinding
+from apps.marketdata.services import dataset_archive, dataset_check
+from apps.ui.engine.refusal import Refusal
+from apps.ui.refusals import refusal_text
+
+
+class CatalogueAdmin(ReadOnlyAdmin):
+    """Read by every administrator, superuser or not."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_staff
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_module_permission(request)
+
+
+@admin.register(Dataset)
+class DatasetAdmin(CatalogueAdmin):
+    list_display = (
+        "__str__", "verdict", "rows", "symbol_count", "frequency", "adjustment", "start", "end", "owner", "created",
+        "archived_at",
+    )  # fmt: skip
+    list_filter = ("verdict", "frequency", "adjustment", ("archived_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "title", "source", "content_hash", "owner__username")
+    list_select_related = ("owner",)
+    date_hierarchy = "created"
+    actions = ("check_again", "archive")
+
+    @admin.action(description=_("Check the chosen datasets again"), permissions=["view"])
+    def check_again(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+        for dataset in queryset:
+            try:
+                check = dataset_check(dataset, actor=_actor(request))
+            except Refusal as refusal:
+                messages.error(request, f"{dataset}: {refusal_text(refusal)}")
+            else:
+                words = _now("%(dataset)s: %(errors)s block runs, %(warnings)s to look at.")
+                numbers = {"dataset": dataset, "errors": check.errors, "warnings": check.warnings}
+                messages.success(request, words % numbers)
+
+    @admin.action(description=_("Take the chosen datasets out of the lists"), permissions=["view"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+        for dataset in queryset.filter(archived_at=None):
+            dataset_archive(dataset, actor=_actor(request))
+
+
+def _actor(request: HttpRequest) -> Any:
+    return request.user
+
+
+@admin.register(DatasetSymbol)
+class DatasetSymbolAdmin(CatalogueAdmin):
+    list_display = ("symbol", "dataset", "rows", "start", "end", "gaps")
+    search_fields = ("symbol", "dataset__name")
+    list_filter = ("dataset__frequency",)
+    list_select_related = ("dataset",)
+
+
+@admin.register(QualityCheck)
+class QualityCheckAdmin(CatalogueAdmin):
+    list_display = ("dataset", "verdict", "errors", "warnings", "notes", "checks_passed", "seconds", "created")
+    list_filter = ("verdict",)
+    search_fields = ("dataset__name",)
+    list_select_related = ("dataset",)
+    date_hierarchy = "created"
+
+
+@admin.register(QualityFinding)
+class QualityFindingAdmin(CatalogueAdmin):
+    list_display = ("severity", "check_name", "symbol", "time", "row", "line", "message", "dataset")
+    list_filter = ("severity", "check_name")
+    search_fields = ("symbol", "check_run__dataset__name")
+    list_select_related = ("check_run__dataset",)
+
+    @admin.display(description=_("dataset"))
+    def dataset(self, obj: QualityFinding) -> str:
+        return str(obj.check_run.dataset)
+
+
+@admin.register(CalendarDay)
+class CalendarDayAdmin(admin.ModelAdmin):
+    """Days beyond the end of a calendar's library, or wrong in it; every change is audited by the admin's log."""
+
+    list_display = ("calendar", "day", "is_open", "note", "added_by", "created")
+    list_filter = ("calendar", "is_open")
+    date_hierarchy = "day"
+    fields = ("calendar", "day", "is_open", "note")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(getattr(request.user, "is_administrator", False))
+
+    has_view_permission = has_change_permission = has_delete_permission = lambda self, request, obj=None: (
+        self.has_module_permission(request)
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_module_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: CalendarDay, form: Any, change: bool) -> None:
+        obj.added_by = _actor(request)
+        super().save_model(request, obj, form, change)
+        details = {"calendar": obj.calendar, "day": str(obj.day), "open": obj.is_open, "note": obj.note}
+        audit(obj.added_by, "calendar.day", obj, details)

@@ -1,0 +1,89 @@
+"""Whether a market is open: by its exchange's calendar, with a loud end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+ALWAYS = "24/7"
+MARKETS = ("XSHG", "XHKG", "XNYS", ALWAYS)
+UNKNOWN_MARKET = N_("There is no calendar %(calendar)s. Use an exchange's code like %(known)s.")
+ENDED = N_(
+    "The calendar %(calendar)s ends on %(last)s: whether the market is open on %(day)s is not known. Update exchange_calendars."  # noqa: E501
+)
+
+
+@dataclass(frozen=True)
+class MarketStatus:
+    """``state`` is open, break (the midday pause) or closed; ``session`` the day it belongs to, if any.
+
+    Times are UTC; ``next_open`` and ``next_close`` are None where the calendar does not know them.
+    """
+
+    calendar: str
+    state: str
+    session: date | None
+    next_open: datetime | None
+    next_close: datetime | None
+    last_known: date | None
+
+    @property
+    def changes_at(self) -> datetime | None:
+        """When the state ends: never for a market that is always open."""
+        return self.next_close if self.state == "open" else self.next_open
+
+
+def market_status(calendar: str, now: datetime) -> MarketStatus:
+    """Return the status at ``now`` (aware).
+
+    Raises ``Refusal`` ``unknown_calendar``, and ``calendar_ended`` beyond the last session that is known.
+    """
+    if calendar == ALWAYS:
+        return MarketStatus(ALWAYS, "open", now.astimezone(UTC).date(), None, None, None)
+    import pandas as pd
+
+    cal = _calendar(calendar)
+    minute = pd.Timestamp(now.astimezone(UTC)).floor("min")
+    last = cal.last_session.date()
+    if minute.normalize().tz_localize(None) > cal.last_session:
+        raise Refusal(
+            "calendar_ended", ENDED, status=409, calendar=calendar, last=last.isoformat(), day=minute.date().isoformat()
+        )
+    if minute > cal.last_minute:  # the evening of the last session
+        return MarketStatus(calendar, "closed", None, None, None, last)
+    inside = bool(cal.is_open_on_minute(minute, ignore_breaks=True))
+    state = "open" if cal.is_open_on_minute(minute) else "break" if inside else "closed"
+    session = cal.minute_to_session(minute, direction="previous").date() if inside else None
+    opens, closes = _after(cal.opens, minute), _after(cal.closes, minute)
+    if inside:
+        day = cal.minute_to_session(minute, direction="previous")
+        start, end = cal.session_break_start(day), cal.session_break_end(day)
+        opens = _utc(end) if state == "break" else opens
+        closes = _utc(start) if state == "open" and not pd.isna(start) and minute < start else closes
+    return MarketStatus(calendar, state, session, opens, closes, last)
+
+
+def _after(times: Any, minute: Any) -> datetime | None:
+    at = int(times.searchsorted(minute, side="right"))
+    return _utc(times.iloc[at]) if at < len(times) else None
+
+
+def _utc(moment: Any) -> datetime:
+    found: datetime = moment.to_pydatetime()
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=8)
+def _calendar(name: str) -> Any:
+    import exchange_calendars as xcals
+
+    if name not in xcals.get_calendar_names(include_aliases=False):
+        raise Refusal(
+            "unknown_calendar", UNKNOWN_MARKET, field="calendar", calendar=name[:20], known=", ".join(MARKETS)
+        )
+    return xcals.get_calendar(name)

@@ -1,0 +1,93 @@
+"""The first rows of a file and what its columns seem to mean, before anything is imported."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+
+from apps.marketdata.engine.readers import format_of
+from apps.marketdata.engine.readers.columns import NAMES, meanings, plain
+from apps.marketdata.engine.readers.json_rows import read_json
+from apps.marketdata.engine.readers.options import ReadOptions
+from apps.marketdata.engine.readers.tables import (
+    BAD_GZIP,
+    DELIMITERS,
+    Table,
+    _cells,
+    _first_line,
+    _refuse_unreadable,
+    decode,
+    header_of,
+    read_excel,
+)
+from apps.ui.engine.refusal import Refusal
+
+HEAD_BYTES = 256 * 1024
+ROWS = 8
+MEANINGS = tuple(name for name in NAMES if not name.endswith("_cents"))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Names of the columns, the first rows as text, column → meaning, a fingerprint of the header."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    meanings: Mapping[str, str]
+    fingerprint: str
+
+
+def preview(path: Path, options: ReadOptions) -> Preview | None:
+    """Return the head of a table; None for formats that have no columns to name (LEAN, Qlib), and folders."""
+    kind = options.format if options.format != "auto" else format_of(path)
+    if path.is_dir() or kind in ("lean", "qlib", None):
+        return None
+    table = {"parquet": _arrow, "excel": read_excel, "json": read_json}.get(kind or "", _text)(path, options)
+    columns = [column.slice(0, ROWS).cast(pa.string()).to_pylist() for column in table.columns]
+    rows = tuple(tuple("" if cell is None else str(cell)[:40] for cell in row) for row in zip(*columns, strict=True))
+    found = {table.header[at]: name for name, at in meanings(table.header, options.mapping).items()}
+    return Preview(table.header, rows, found, fingerprint(table.header))
+
+
+def fingerprint(header: tuple[str, ...]) -> str:
+    """Return what files of one source share: the SHA-256 of their plain column names."""
+    return hashlib.sha256("\n".join(plain(name) for name in header).encode()).hexdigest()
+
+
+def _text(path: Path, options: ReadOptions) -> Table:
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Refusal("bad_gzip", BAD_GZIP, field="file", file=path.name) from error
+    if len(head) == HEAD_BYTES:
+        head = head[: head.rfind(b"\n") + 1] or head
+    text = decode(head, path.name).replace("\r\n", "\n").replace("\r", "\n")
+    start, above = _first_line(text, path.name)
+    lines = text[start:].split("\n", ROWS + 1)
+    delimiter = max(DELIMITERS, key=lines[0].count)
+    second = lines[1] if len(lines) > 1 else ""
+    names, headed = header_of(lines[0], second, delimiter, options, path.name, above + 1)
+    body = "\n".join(lines[1 if headed else 0 : ROWS + 1]) + "\n"
+    return _cells(body, delimiter, names, path.name, above + headed)
+
+
+def _arrow(path: Path, options: ReadOptions) -> Table:
+    try:
+        if path.suffix.lower() == ".feather":
+            table = pyarrow.feather.read_table(path, memory_map=True).slice(0, ROWS)
+        else:
+            file = pq.ParquetFile(path)
+            batch = next(file.iter_batches(batch_size=ROWS), None)
+            table = pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        _refuse_unreadable(path.name, "Parquet", error)
+    return Table(path.name, tuple(table.column_names), table.columns, pa.array(range(table.num_rows)).to_numpy())

@@ -1,0 +1,160 @@
+"""The import form: a file sent or one that lies on the server, and what is known about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.text import slugify
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.marketdata.engine.contents import HEAD, check_contents
+from apps.marketdata.engine.readers import FORMATS, ReadOptions, format_of
+from apps.marketdata.engine.readers.options import MEGABYTE
+from apps.marketdata.engine.readers.rows import symbol_of_file
+from apps.marketdata.models import Adjustment
+from apps.ui.engine.refusal import Refusal
+from apps.ui.refusals import refusal_text
+
+# What a request may take on; anything larger goes through the command, which shows its progress.
+REQUEST_BYTES = 20 * MEGABYTE
+UNPACKED_BYTES = 200 * MEGABYTE
+FORMAT_CHOICES = (("auto", _("by the file's name")), *((name, name) for name in FORMATS))
+STAMPS = (("end", _("the end of the bar")), ("start", _("the start of the bar")))
+DATE_ORDERS = (("", _("as the file shows")), ("mdy", _("month / day / year")), ("dmy", _("day / month / year")))
+
+
+def import_folder() -> Path:
+    """Return the folder whose files the import page offers."""
+    return Path(settings.VAR_DIR) / "import"
+
+
+def files_on_server() -> list[str]:
+    """Return the names of the files and folders that can be imported, newest first, at most 200."""
+    folder = import_folder()
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.is_dir() or format_of(path)]
+    newest = sorted((path for path in found if not path.name.startswith(".")), key=lambda path: -path.stat().st_mtime)
+    return [path.name for path in newest[:200]]
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of the files directly in a folder."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    return path.stat().st_size
+
+
+class ImportForm(forms.Form):
+    """One import; ``on_server`` and ``upload`` exclude each other."""
+
+    upload = forms.FileField(
+        label=_("File"), required=False, help_text=_("CSV, Parquet, Feather or Excel; up to 20 MB.")
+    )
+    on_server = forms.ChoiceField(label=_("Or a file on the server"), required=False)
+    name = forms.CharField(
+        label=_("Dataset"), required=False, max_length=64,
+        help_text=_(
+            "Lower-case letters, digits, - and _. Empty: made from the file's name. A name in use gets a new version."
+        ),
+    )  # fmt: skip
+    adjustment = forms.ChoiceField(
+        label=_("Prices"), choices=Adjustment.choices, initial=Adjustment.RAW,
+        help_text=_("Adjusted for splits and payouts, or as traded."),
+    )  # fmt: skip
+    currency = forms.CharField(label=_("Currency"), required=False, max_length=8, help_text=_("Like USD or CNY."))
+    calendar = forms.CharField(
+        label=_("Calendar"), required=False, max_length=16,
+        help_text=_("Like XNYS, XSHG or 24/7. Empty: recognised from the days where it can be."),
+    )  # fmt: skip
+    time_zone = forms.CharField(
+        label=_("Time zone"),
+        initial="UTC",
+        max_length=64,
+        help_text=_("The clock of intraday times without an offset."),
+    )
+    stamp = forms.ChoiceField(
+        label=_("Intraday times name"), choices=STAMPS, required=False,
+        help_text=_("The platform keeps the end of a bar; starts are moved by one bar."),
+    )  # fmt: skip
+    first_day = forms.CharField(
+        label=_("First day"),
+        required=False,
+        max_length=10,
+        help_text=_("Only for a file without dates, like 1990-01-02."),
+    )
+    licence = forms.CharField(
+        label=_("Licence"),
+        required=False,
+        max_length=120,
+        help_text=_("What the source allows; kept with the dataset."),
+    )
+    tags = forms.CharField(label=_("Tags"), required=False, max_length=120, help_text=_("Separated by commas."))
+    date_order = forms.ChoiceField(label=_("Dates like 3/4/2024"), choices=DATE_ORDERS, required=False)
+    symbol = forms.CharField(
+        label=_("Symbol"),
+        required=False,
+        max_length=32,
+        help_text=_("Only where neither a column nor the file's name tells it."),
+    )
+    format = forms.ChoiceField(
+        label=_("Format"), choices=[("auto", _("by the file's name")), *((f, f) for f in FORMATS)], required=False
+    )
+
+    def __init__(self, *args: Any, kept: Path | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kept = kept
+        field: Any = self.fields["on_server"]
+        field.choices = [("", _("none chosen")), *((name, name) for name in files_on_server())]
+
+    def clean_upload(self) -> UploadedFile | None:
+        """Look at what was sent before it is kept: its content must be what its name says."""
+        upload: UploadedFile | None = self.cleaned_data.get("upload")
+        if upload is not None:
+            try:
+                check_contents(str(upload.name), upload.read(HEAD))
+            except Refusal as no:
+                raise forms.ValidationError(refusal_text(no), code=no.code) from no
+            upload.seek(0)
+        return upload
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        upload, chosen = data.get("upload"), data.get("on_server")
+        if self.kept is not None and not upload and not chosen:
+            data["name"] = data.get("name") or slugify(symbol_of_file(self.kept.name))[:64] or "dataset"
+            return data
+        if bool(upload) == bool(chosen) and "upload" not in self.errors and "on_server" not in self.errors:
+            both = gettext("Choose one: a file of yours or one on the server.")
+            self.add_error("upload", both if upload else gettext("Choose a file of yours, or one on the server."))
+        elif (upload.size if upload else size_of(import_folder() / chosen) if chosen else 0) > REQUEST_BYTES:
+            self.add_error("upload" if upload else "on_server", self._too_large(data))
+        source = str(upload.name if upload else chosen or "")
+        data["name"] = data.get("name") or slugify(symbol_of_file(source))[:64] or "dataset"
+        return data
+
+    @staticmethod
+    def _too_large(data: dict[str, Any]) -> str:
+        text = gettext("More than 20 MB: import it with the command manage.py import_bars PATH --dataset %(name)s")
+        return text % {"name": data.get("name") or "NAME"}
+
+    @property
+    def source(self) -> UploadedFile | Path:
+        """The file sent, or the path chosen."""
+        upload: UploadedFile | None = self.cleaned_data.get("upload")
+        chosen: str = self.cleaned_data["on_server"]
+        return upload or (import_folder() / chosen if chosen or self.kept is None else self.kept)
+
+    @property
+    def options(self) -> ReadOptions:
+        data = self.cleaned_data
+        return ReadOptions(
+            format=data["format"] or "auto", currency=data["currency"].upper(), time_zone=data["time_zone"],
+            symbol=data["symbol"], date_order=data["date_order"], limit_bytes=UNPACKED_BYTES,
+            stamp=data["stamp"] or "end", first_day=data["first_day"],
+        )  # fmt: skip

@@ -1,0 +1,39 @@
+"""manage.py export_data DATASET PATH --format csv|parquet|arrow|qlib: a dataset as files."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.marketdata.exports import chosen_mode, export_file
+from apps.marketdata.management.reading import refusals_as_errors
+from apps.marketdata.qlib import dataset_export_qlib
+from apps.marketdata.selectors import dataset_by_name
+
+
+class Command(BaseCommand):
+    help = "Write a dataset as CSV, Parquet, Arrow or Qlib's folder, raw or adjusted."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("dataset")
+        parser.add_argument("path", type=Path)
+        parser.add_argument("--format", default="parquet", choices=("csv", "parquet", "arrow", "qlib"))
+        parser.add_argument("--symbol", default="", help="only this symbol")
+        parser.add_argument("--mode", default="raw", choices=("raw", "forward", "backward"))
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with refusals_as_errors():
+            dataset = dataset_by_name(None, options["dataset"])
+            if options["format"] == "qlib":
+                result = dataset_export_qlib(dataset, options["path"])
+            else:
+                result = export_file(
+                    dataset, options["path"], kind=options["format"], mode=chosen_mode(options["mode"]),
+                    symbol=options["symbol"],
+                )  # fmt: skip
+        self.stdout.write(json.dumps(result) if options["json"] else f"{result['path']}: {result.get('rows', '')} rows")

@@ -1,0 +1,185 @@
+"""Reading the catalogue; who may see what is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.http import Http404
+
+from apps.accounts.models import User
+from apps.accounts.shares import shared_ids
+from apps.marketdata.engine import store
+from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
+from apps.marketdata.engine.universe import Membership
+from apps.marketdata.models import Adjustment, CalendarDay, Dataset, DatasetSymbol, QualityCheck, QualityFinding
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+UNKNOWN = N_("There is no dataset %(name)s. You can use %(known)s.")
+UNKNOWN_VERSION = N_("%(name)s has no version %(version)s. It has %(known)s.")
+UNKNOWN_SYMBOL = N_("No dataset of yours has the symbol %(symbol)s. There are %(known)s.")
+SORTS: Mapping[str, str] = {
+    "name": "name", "verdict": "verdict", "rows": "rows", "symbols": "symbol_count",
+    "start": "start", "end": "end", "created": "created", "frequency": "frequency",
+}  # fmt: skip
+
+
+def dataset_visible(user: User | None) -> QuerySet[Dataset]:
+    """Datasets ``user`` may see: the built-in ones, their own and those shared with them.
+
+    An administrator, and the program itself (None), see all.
+    """
+    if user is None or user.is_administrator:
+        return Dataset.objects.all()
+    return Dataset.objects.filter(Q(owner=None) | Q(owner=user) | Q(pk__in=shared_ids(user, Dataset)))
+
+
+def dataset_for_user(user: User, pk: int, write: bool = False) -> Dataset:
+    """Return the dataset, or Http404 where ``user`` may not see it (with ``write``: change it)."""
+    rows = dataset_visible(user).select_related("owner", "parent")
+    if write and not user.is_administrator:
+        rows = rows.filter(Q(owner=user) | Q(pk__in=shared_ids(user, Dataset, write=True)))
+    dataset = rows.filter(pk=pk).first()
+    if dataset is None:
+        raise Http404
+    return dataset
+
+
+def dataset_versions(user: User | None, dataset: Dataset) -> list[Dataset]:
+    """Return what it makes sense to compare ``dataset`` with: its other versions and where it came from."""
+    related = Q(name=dataset.name) | Q(pk=dataset.parent_id) | Q(parent=dataset)
+    return list(dataset_visible(user).filter(related).exclude(pk=dataset.pk).order_by("name", "-version")[:50])
+
+
+def dataset_by_name(user: User | None, name: str) -> Dataset:
+    """Return the newest version of ``name``, or the one of ``name@version``.
+
+    Raises ``Refusal`` ``unknown_dataset`` (404) that names what there is.
+    """
+    base, _, version = name.partition("@")
+    rows = dataset_visible(user).filter(archived_at=None)
+    versions = rows.filter(name=base).order_by("-version")
+    if not version:
+        found = versions.first()
+    else:
+        found = versions.filter(version=int(version)).first() if version.isdecimal() and len(version) < 9 else None
+    if found is not None:
+        return found
+    numbers = ", ".join(f"{base}@{number}" for number in versions.values_list("version", flat=True)[:12])
+    if numbers:
+        raise Refusal(
+            "unknown_dataset", UNKNOWN_VERSION, status=404, field="dataset", name=base, version=version, known=numbers
+        )
+    known = ", ".join(rows.order_by("name").values_list("name", flat=True).distinct()[:12]) or "–"
+    raise Refusal("unknown_dataset", UNKNOWN, status=404, field="dataset", name=name, known=known)
+
+
+def dataset_with_symbol(user: User | None, symbol: str) -> Dataset:
+    """Return the newest dataset ``user`` may see that has ``symbol``, adjusted prices before raw ones.
+
+    Raises ``Refusal`` ``unknown_symbol`` (404) that names what there is.
+    """
+    rows = dataset_visible(user).filter(archived_at=None)
+    found = rows.filter(symbols__symbol=symbol).order_by("adjustment", "-created").first()
+    if found is None:
+        names = DatasetSymbol.objects.filter(dataset__in=rows).order_by("symbol").values_list("symbol", flat=True)
+        known = ", ".join(names.distinct()[:12]) or "–"
+        raise Refusal("unknown_symbol", UNKNOWN_SYMBOL, status=404, field="symbol", symbol=symbol[:40], known=known)
+    return found
+
+
+def dataset_list(
+    user: User | None,
+    *,
+    search: str = "",
+    verdict: str = "",
+    frequency: str = "",
+    sort: str = "name",
+    newest_only: bool = True,
+) -> QuerySet[Dataset]:
+    """Return what ``user`` may see, filtered; ``sort`` is a key of ``SORTS``, with ``-`` from the end."""
+    rows = dataset_visible(user).filter(archived_at=None).select_related("owner")
+    if newest_only:
+        newest = Dataset.objects.filter(name=OuterRef("name"), archived_at=None).order_by("-version")
+        rows = rows.filter(version=Subquery(newest.values("version")[:1]))
+    if search:
+        found = Q(name__icontains=search) | Q(title__icontains=search) | Q(source__icontains=search)
+        rows = rows.filter(found | Q(pk__in=Dataset.objects.filter(symbols__symbol__iexact=search).values("pk")))
+    if verdict:
+        rows = rows.filter(verdict=verdict)
+    if frequency:
+        rows = rows.filter(frequency=frequency)
+    column = F(SORTS.get(sort.lstrip("-"), "name"))
+    return rows.order_by(column.desc() if sort.startswith("-") else column.asc(), "name", "-version")
+
+
+def dataset_root() -> Path:
+    return Path(settings.VAR_DIR) / "datasets"
+
+
+def dataset_folder(dataset: Dataset) -> Path:
+    """Return the folder of the files; it may be gone."""
+    return dataset_root() / dataset.content_hash
+
+
+def dataset_panel(dataset: Dataset, *, verify: bool = False) -> BarPanel:
+    """Open the bars, memory-mapped.
+
+    Raises ``Refusal`` ``dataset_missing`` where files are gone and, with ``verify`` (reads
+    every byte), ``dataset_changed`` where they are not what was imported.
+    """
+    folder, name = dataset_folder(dataset), str(dataset)
+    if verify:
+        store.verify_hash(folder, name=name)
+    panel = store.load_panel(folder, name=name)
+    # The files belong to the content, which two datasets may share; the labels belong to the dataset.
+    return replace(panel, currency=dataset.currency, frequency=dataset.frequency)
+
+
+def dataset_events(dataset: Dataset, symbol: str = "") -> tuple[CorporateAction, ...]:
+    """Return the corporate actions (of one symbol), by symbol and ex-day; none where the source told none."""
+    found = store.load_events(dataset_folder(dataset)) if dataset.event_count else ()
+    return tuple(event for event in found if event.symbol == symbol) if symbol else found
+
+
+def dataset_membership(dataset: Dataset, universe: str = "") -> tuple[Membership, ...]:
+    """Return who belongs to ``universe`` (empty: to any) from which day to which, both included."""
+    found = store.load_membership(dataset_folder(dataset)) if dataset.universes else ()
+    return tuple(span for span in found if span.universe == universe) if universe else found
+
+
+def dataset_adjusted(dataset: Dataset, mode: Mode) -> BarPanel:
+    """Return the bars raw, or forward or backward adjusted by the dataset's own events."""
+    return adjusted(dataset_panel(dataset), dataset_events(dataset), mode)
+
+
+def dataset_comparable(dataset: Dataset) -> BarPanel:
+    """Return bars whose prices can be compared across time: raw ones are adjusted by the stated events.
+
+    Forward, which leaves the newest price as it is; every ratio of prices is the same in both directions.
+    """
+    return dataset_adjusted(dataset, "forward" if dataset.adjustment == Adjustment.RAW else "raw")
+
+
+def calendar_days(calendar: str) -> dict[np.datetime64, bool]:
+    """Return the days an administrator added to ``calendar`` (True) or took from it (False)."""
+    rows = CalendarDay.objects.filter(calendar=calendar).values_list("day", "is_open") if calendar else ()
+    return {np.datetime64(day, "D"): is_open for day, is_open in rows}
+
+
+def check_latest(dataset: Dataset) -> QualityCheck | None:
+    return dataset.checks.first()
+
+
+def finding_list(check: QualityCheck | None, *, severity: str = "", symbol: str = "") -> QuerySet[QualityFinding]:
+    """Return the findings of a check in its order: errors first, then by symbol and time."""
+    rows = QualityFinding.objects.filter(check_run=check) if check else QualityFinding.objects.none()
+    if severity:
+        rows = rows.filter(severity=severity)
+    return rows.filter(symbol=symbol) if symbol else rows

@@ -1,0 +1,216 @@
+"""Imports: bars into the store and the catalogue, all or nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.accounts.services import audit
+from apps.marketdata.engine import store
+from apps.marketdata.engine.assemble import Imported
+from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.builtin import LICENCE, SOURCE, builtin_catalogue
+from apps.marketdata.engine.quality import Report, check_panel, guess_calendar
+from apps.marketdata.engine.readers import ReadOptions, format_of, read_bars
+from apps.marketdata.engine.readers.options import MEGABYTE, Progress, no_progress
+from apps.marketdata.engine.streaming import forget, is_large, read_streamed
+from apps.marketdata.engine.universe import universes
+from apps.marketdata.models import Dataset, DatasetSymbol
+from apps.marketdata.selectors import calendar_days, dataset_root
+from apps.marketdata.services.checks import findings_to_json, store_report, timed
+from apps.marketdata.times import as_datetime
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+BAD_NAME = N_("A dataset's name is 1 to 64 lower-case letters, digits, - or _, like us-daily. %(name)s is not.")
+NAME_TAKEN = N_("The name %(name)s belongs to somebody else. Choose another.")
+LONG_SYMBOL = N_("The symbol %(symbol)s has more than 32 characters.")
+NO_SPACE = N_("The import needs about %(needed)s MB of disk for a while; %(free)s MB are free. Free some space.")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def dataset_import(
+    *,
+    name: str,
+    imported: Imported,
+    source: str,
+    owner: User | None = None,
+    title: str = "",
+    adjustment: str = "raw",
+    calendar: str = "",
+    time_zone: str = "UTC",
+    licence: str = "",
+    tags: Sequence[str] = (),
+    parent: Dataset | None = None,
+    lineage: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Store the bars and add them to the catalogue as the next version of ``name``, checked.
+
+    Importing what the newest version already holds, with the same labels, returns that one.
+    All or nothing: a refusal leaves neither files in use nor rows.
+    """
+    newest = _newest(name, owner)
+    too_long = next((symbol for symbol in imported.panel.symbols if len(symbol) > 32), None)
+    if too_long:
+        raise Refusal("bad_symbol", LONG_SYMBOL, field="file", symbol=too_long[:64])
+    labels = {
+        "adjustment": adjustment, "calendar": calendar, "currency": imported.panel.currency, "time_zone": time_zone,
+    }  # fmt: skip
+    report, seconds = timed(lambda: _check(imported, calendar))
+    events = imported.events if adjustment == "raw" else ()
+    folder = store.write_panel(
+        imported.panel, dataset_root(), lines=imported.lines, meta=dict(imported.meta), events=events,
+        membership=imported.membership,
+    )  # fmt: skip
+    same = newest and not newest.archived_at and newest.content_hash == folder.name
+    if newest and same and all(getattr(newest, key) == labels[key] for key in labels):
+        return newest
+    dataset = Dataset(
+        name=name, version=newest.version + 1 if newest else 1, parent=parent or newest, owner=owner, title=title,
+        source=source[:200], licence=licence, content_hash=folder.name, size_bytes=store.folder_size(folder),
+        lineage=_lineage(imported) | dict(lineage or {}), event_count=len(events), tags=tag_text(tags),
+        universes=universes(imported.membership), **labels, **_shape(imported),
+    )  # fmt: skip
+    return _insert(dataset, imported, report, seconds)
+
+
+def tag_text(tags: Sequence[str]) -> str:
+    """Return tags as the catalogue keeps them: each between commas, lower case, once."""
+    words = dict.fromkeys(tag.strip().lower().replace(",", " ")[:32] for tag in tags)
+    kept = [word for word in words if word][:8]
+    return f",{','.join(kept)}," if kept else ""
+
+
+def _check(imported: Imported, calendar: str) -> Report:
+    return check_panel(
+        imported.panel, lines=imported.lines, calendar=calendar, reader_findings=imported.findings,
+        events=imported.events, membership=imported.membership, more_days=calendar_days(calendar),
+    )  # fmt: skip
+
+
+def _lineage(imported: Imported) -> dict[str, Any]:
+    return {
+        "files": list(imported.files)[:200],
+        "ignored_columns": list(imported.ignored)[:200],
+        "import_findings": findings_to_json(imported.findings[:1000]),
+    }
+
+
+def dataset_import_path(
+    path: Path,
+    *,
+    name: str,
+    options: ReadOptions,
+    owner: User | None = None,
+    title: str = "",
+    adjustment: str = "raw",
+    calendar: str = "",
+    source: str = "",
+    licence: str = "",
+    tags: Sequence[str] = (),
+    on_progress: Progress = no_progress,
+) -> Dataset:
+    """Read a file or a folder and import it; an empty ``calendar`` is recognised from the days where it can be."""
+    _newest(name, owner)  # a wrong name is refused before a long read
+    large = options.format in ("auto", "csv") and format_of(path) == "csv" and is_large(path)
+    if large:
+        _check_spool_space(path)
+        imported = read_streamed(path, options, spool_root(), on_progress)
+    else:
+        imported = read_bars(path, options, on_progress)
+    made = dataset_import(
+        name=name, imported=imported, source=source or path.name, owner=owner, title=title, adjustment=adjustment,
+        calendar=calendar or guess_calendar(imported.panel), time_zone=options.time_zone, licence=licence,
+        tags=tags, lineage={"kind": "import"},
+    )  # fmt: skip
+    if large:
+        forget(path, options, spool_root())
+    return made
+
+
+def spool_root() -> Path:
+    """Return where large imports keep what they have read."""
+    return Path(settings.VAR_DIR) / "spool"
+
+
+def _check_spool_space(path: Path) -> None:
+    """Refuse before hours of reading what the disk cannot hold: spool and arrays take about three times the text."""
+    spool_root().mkdir(parents=True, exist_ok=True)
+    needed = 3 * path.stat().st_size * (8 if path.name.lower().endswith(".gz") else 1)
+    free = shutil.disk_usage(spool_root()).free
+    if free < needed:
+        params: dict[str, Any] = {"needed": needed // MEGABYTE, "free": free // MEGABYTE}
+        raise Refusal("disk_full", NO_SPACE, status=507, **params)
+
+
+def _newest(name: str, owner: User | None) -> Dataset | None:
+    if not NAME.fullmatch(name):
+        raise Refusal("bad_dataset_name", BAD_NAME, field="name", name=name[:80] or "–")
+    newest = Dataset.objects.filter(name=name).order_by("-version").first()
+    if newest and newest.owner_id != (owner.pk if owner else None):
+        raise Refusal("dataset_name_taken", NAME_TAKEN, status=409, field="name", name=name)
+    return newest
+
+
+def _shape(imported: Imported) -> dict[str, Any]:
+    panel = imported.panel
+    return {
+        "columns": [name for name, values in panel.fields.items() if any(np.isfinite(row).any() for row in values)],
+        "rows": imported.rows, "symbol_count": len(panel.symbols), "frequency": panel.frequency,
+        "start": as_datetime(panel.times[0]), "end": as_datetime(panel.times[-1]),
+    }  # fmt: skip
+
+
+def _insert(dataset: Dataset, imported: Imported, report: Report, seconds: float) -> Dataset:
+    try:
+        with transaction.atomic():
+            dataset.save()
+            DatasetSymbol.objects.bulk_create(_symbols(dataset, imported.panel), batch_size=500)
+            store_report(dataset, report, seconds)
+            details = {"name": str(dataset), "hash": dataset.content_hash, "rows": dataset.rows}
+            audit(dataset.owner, "dataset.import", dataset, details)
+    except IntegrityError as error:
+        # Two imports under one name at the same moment: the other one has the version.
+        raise Refusal("dataset_name_taken", NAME_TAKEN, status=409, field="name", name=dataset.name) from error
+    return dataset
+
+
+def _symbols(dataset: Dataset, panel: BarPanel) -> list[DatasetSymbol]:
+    rows = []
+    for position, symbol in enumerate(panel.symbols):
+        at = np.flatnonzero(store.row_mask(panel, position))
+        first, last = (at[0], at[-1]) if len(at) else (0, 0)
+        start, end = as_datetime(panel.times[first]), as_datetime(panel.times[last])
+        rows.append(
+            DatasetSymbol(dataset=dataset, symbol=symbol, position=position, rows=len(at), start=start, end=end)
+        )
+    return rows
+
+
+def load_builtin_catalogue() -> list[Dataset]:
+    """Add the built-in datasets; what is there already stays, and lost files are written again."""
+    return [
+        dataset_import(
+            name=item.name, imported=item.imported, source=SOURCE, title=item.title, adjustment=item.adjustment,
+            calendar="XNYS", time_zone="America/New_York", licence=LICENCE, lineage={"kind": "builtin"},
+        )
+        for item in builtin_catalogue()
+    ]  # fmt: skip
+
+
+def dataset_archive(dataset: Dataset, *, actor: User | None = None) -> Dataset:
+    """Take the dataset out of the lists; runs that used it keep their link and its files."""
+    with transaction.atomic():
+        dataset.archived_at = timezone.now()
+        dataset.save(update_fields=["archived_at"])
+        audit(actor, "dataset.archive", dataset, {"name": str(dataset)})
+    return dataset

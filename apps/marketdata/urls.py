@@ -1,0 +1,21 @@
+"""Addresses of this room."""
+
+from django.urls import path
+
+from apps.marketdata import feature_views, import_views, report_views, views
+
+app_name = "marketdata"
+urlpatterns = [
+    path("", views.datasets, name="list"),
+    path("quality/", report_views.quality, name="quality"),
+    path("import/", import_views.import_page, name="import"),
+    path("features/", feature_views.explorer, name="features"),
+    path("features/result/", feature_views.result, name="feature_result"),
+    path("<int:pk>/", views.dataset, name="detail"),
+    path("<int:pk>/check/", views.check, name="check"),
+    path("<int:pk>/fix/", views.fix, name="fix"),
+    path("<int:pk>/adjust/", views.adjust, name="adjust"),
+    path("<int:pk>/diff/", views.difference, name="diff"),
+    path("<int:pk>/bars.json", views.bars, name="bars"),
+    path("<int:pk>/bars.csv", views.download, name="download"),
+]

@@ -1,0 +1,59 @@
+"""Is the program able to do its work? Each part named, so that an operator knows where to look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+from django.conf import settings
+from django.db import connection
+from django.db.utils import DatabaseError
+
+from apps.sessions.services.reaper import workers_alive
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    ok: bool
+    detail: str
+
+
+def _database() -> tuple[bool, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return True, connection.vendor
+
+
+def _cluster() -> tuple[bool, str]:
+    alive = workers_alive()
+    return alive > 0, f"{alive} workers answer" if alive else "no worker answers"
+
+
+def _disk() -> tuple[bool, str]:
+    free = psutil.disk_usage(str(settings.VAR_DIR)).free // 1_000_000
+    return free > settings.QP_DISK_RESERVE_MB, f"{free} MB free, {settings.QP_DISK_RESERVE_MB} MB kept in reserve"
+
+
+CHECKS: tuple[tuple[str, Callable[[], tuple[bool, str]]], ...] = (
+    ("database", _database),
+    ("cluster", _cluster),
+    ("disk", _disk),
+)
+
+
+def parts() -> list[Part]:
+    """Check every part; one that cannot even be asked is not ok, and says only what kind of fault it was."""
+    found = []
+    for name, check in CHECKS:
+        try:
+            ok, detail = check()
+        except (DatabaseError, OSError) as error:
+            logger.warning("The check of %s failed: %s", name, error)
+            ok, detail = False, type(error).__name__
+        found.append(Part(name, ok, detail))
+    return found

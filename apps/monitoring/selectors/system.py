@@ -1,0 +1,84 @@
+"""How the machinery is doing: sessions by state, queue, events, sockets, workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.sessions.engine.states import ON_A_WORKER, State
+from apps.sessions.live.tailer import socket_count
+from apps.sessions.models import Session, SessionEvent, Status, Worker
+from apps.sessions.selectors import session_visible
+
+#: A worker that was silent this long does not count as alive.
+ALIVE_SECONDS = 15.0
+EVENT_WINDOW_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class StateCount:
+    status: str
+    label: str
+    count: int
+
+
+def sessions_by_state(user: User | None) -> list[StateCount]:
+    """Return how many sessions ``user`` sees in each state, every state once; None: all."""
+    rows = session_visible(user).select_related(None).order_by().values("status").annotate(n=Count("pk"))
+    counts = dict(rows.values_list("status", "n"))
+    return [StateCount(value, str(label), counts.get(value, 0)) for value, label in Status.choices]
+
+
+def queue_age(now: datetime | None = None) -> float:
+    """Return for how many seconds the oldest waiting session has waited; 0 without one."""
+    oldest = Session.objects.filter(status=State.QUEUED).aggregate(oldest=Min("queued_at"))["oldest"]
+    return max(0.0, ((now or timezone.now()) - oldest).total_seconds()) if oldest else 0.0
+
+
+def events_per_second() -> float:
+    """Return how many rows the live log got a second, over the last minute."""
+    since = timezone.now() - timedelta(seconds=EVENT_WINDOW_SECONDS)
+    return SessionEvent.objects.filter(created__gte=since).count() / EVENT_WINDOW_SECONDS
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    worker: Worker
+    alive: bool
+    silent: float
+    running: int
+
+
+def workers() -> list[WorkerRow]:
+    """Return every worker that was heard of in the last day, the latest first."""
+    now = timezone.now()
+    rows = Worker.objects.filter(last_beat__gte=now - timedelta(days=1)).order_by("-last_beat")[:25]
+    busy = dict(Session.objects.filter(status__in=ON_A_WORKER).order_by().values_list("worker").annotate(n=Count("pk")))
+    made = []
+    for row in rows:
+        silent = (now - row.last_beat).total_seconds()
+        made.append(WorkerRow(row, silent <= ALIVE_SECONDS, max(0.0, silent), busy.get(row.name, 0)))
+    return made
+
+
+def sockets() -> int:
+    """Return how many live connections this web process holds."""
+    return socket_count()
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """What administrators see of the machinery."""
+
+    workers: list[WorkerRow]
+    queue_age: float
+    events_per_second: float
+    sockets: int
+
+
+def machinery() -> Machinery:
+    return Machinery(workers(), queue_age(), events_per_second(), sockets())

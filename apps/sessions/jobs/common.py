@@ -1,0 +1,30 @@
+"""What every job needs: its data, its configuration, files written whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.selectors import dataset_comparable
+from apps.sessions.models import Session
+from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.registry import parse_config
+
+
+def panel_of(session: Session) -> BarPanel:
+    """Return the bars of a run: raw prices with stated events are adjusted, so that no split looks like a crash."""
+    return dataset_comparable(session.dataset)
+
+
+def config_of(session: Session) -> StrategyConfig:
+    return parse_config(session.version.strategy.type, session.config)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write ``document`` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+    partial.replace(path)

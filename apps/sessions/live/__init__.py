@@ -1,0 +1,1 @@
+"""Delivery of the live log: the tail, the connections and what they are sent."""

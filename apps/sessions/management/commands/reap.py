@@ -1,0 +1,41 @@
+"""Keeps an eye on the queue beside the workers (internal; ``serve`` starts it)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, close_old_connections
+
+from apps.sessions.runner.process import die_with_parent
+from apps.sessions.services.reaper import beat, reap_once
+
+DEAF_PAUSE = 20.0
+
+
+class Command(BaseCommand):
+    help = "Take back expired leases and ring for waiting sessions until told to stop (internal)."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        supervisor = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
+        die_with_parent(supervisor)
+        name, quiet_until = f"{socket.gethostname()}:{supervisor or os.getpid()}", 0.0
+        while True:
+            try:
+                beat(name, socket.gethostname(), supervisor or os.getpid())
+                deaf = reap_once().deaf
+            except DatabaseError as error:
+                self.stderr.write(f"reap: {error}")
+                close_old_connections()
+                deaf = False
+            if deaf and supervisor and time.monotonic() > quiet_until and hasattr(signal, "SIGUSR1"):
+                quiet_until = time.monotonic() + DEAF_PAUSE
+                self.stderr.write("reap: sessions wait although slots are free; asking for a new cluster")
+                os.kill(supervisor, signal.SIGUSR1)
+            time.sleep(settings.QP_REAPER_SECONDS)

@@ -1,0 +1,146 @@
+"""Every table of a report as rows, and several reports side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import User
+from apps.sessions.models import Kind, Session, Status
+from apps.sessions.reports import _day, report_of, shown
+from apps.sessions.selectors import session_visible
+from apps.trading.engine.glossary import GLOSSARY
+from apps.ui.engine.charts import Chart, Series, line_chart
+from apps.ui.engine.charts.model import Style
+from apps.ui.engine.refusal import Refusal
+
+MOST = 8
+Rows = list[dict[str, Any]]
+COMPARED = (
+    "total_return", "cagr", "ann_vol", "sharpe", "deflated_sharpe", "psr", "sortino", "calmar", "max_drawdown",
+    "max_drawdown_duration", "beta", "alpha", "information_ratio", "trades", "trade_win_rate", "trade_profit_factor",
+    "turnover", "exposure", "fees", "break_even",
+)  # fmt: skip
+
+
+def tables_of(document: Mapping[str, Any]) -> dict[str, Rows]:
+    """Return the tables the report holds, by name, each a list of flat rows."""
+    robust, walk, sweep = (document.get(name) or {} for name in ("robustness", "walk_forward", "sweep"))
+    leaks, own, bench = document.get("leaks") or {}, document["metrics"], document["benchmark_metrics"]
+    found: dict[str, Rows] = {
+        "metrics": [{"metric": name, "strategy": own[name], "benchmark": bench.get(name)} for name in own],
+        "gates": document["verdict"]["gates"],
+        "trades": document["trades"],
+        "open_positions": document["open_positions"],
+        "monthly": [_month_row(row) for row in document["monthly"]],
+        "stress": document["stress"],
+        "baselines": [{"name": name, **item["metrics"]} for name, item in document["baselines"].items()],
+        "cost_curve": document.get("cost_curve") or [],
+        "drawdowns": document.get("drawdowns") or [],
+        "luck": [document["luck"]] if document.get("luck") else [],
+        "leak_tests": leaks.get("tests", []),
+        "leaks": leaks.get("leaks", []),
+        "percentiles": _percentile_rows(robust),
+        "regimes": robust.get("regimes") or [],
+        "crises": robust.get("crises") or [],
+        "participation": robust.get("participation") or [],
+        "by_symbol": document.get("by_symbol") or [],
+        "by_reason": document.get("by_reason") or [],
+        "walk_forward": [
+            {**{k: v for k, v in row.items() if k != "params"}, **row["params"]} for row in walk.get("windows", [])
+        ],
+        "sweep": _sweep_rows(sweep),
+    }  # fmt: skip
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _month_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"year": row["year"], **{str(i): v for i, v in enumerate(row["months"], 1)}, "total": row["total"]}
+
+
+def _percentile_rows(robust: Mapping[str, Any]) -> Rows:
+    return [
+        {"draw": draw, "figure": figure, **robust[draw][figure]}
+        for draw in ("monte_carlo", "bootstrap")
+        for figure in ("return", "sharpe", "drawdown")
+        if robust.get(draw) and figure in robust[draw]
+    ]
+
+
+def _sweep_rows(sweep: Mapping[str, Any]) -> Rows:
+    if not sweep:
+        return []
+    return [
+        {sweep["x"]: x, sweep["y"]: y, "sharpe": sweep["sharpe"][j][i], "total_return": sweep["total_return"][j][i]}
+        for j, y in enumerate(sweep["ys"])
+        for i, x in enumerate(sweep["xs"])
+    ]
+
+
+def table(document: Mapping[str, Any], name: str) -> Rows:
+    """Return the rows of one table, or 404 where the report has none of that name."""
+    try:
+        return tables_of(document)[name]
+    except KeyError:
+        raise Http404 from None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run of a comparison."""
+
+    session: Session
+    report: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.session.pk} {self.session.title}"
+
+
+def compared(user: User | None, text: str) -> list[Compared]:
+    """Return the completed backtests that ``text`` (numbers with commas) names and ``user`` may see, eight at most."""
+    words = [word for word in text.replace(" ", ",").split(",") if word.isdecimal() and len(word) < 18]
+    wanted = list(dict.fromkeys(int(word) for word in words))[:MOST]
+    rows = session_visible(user).filter(pk__in=wanted, kind=Kind.BACKTEST, status=Status.COMPLETED)
+    found = {row.pk: row for row in rows}
+    runs = []
+    for pk in wanted:
+        if pk in found:
+            try:
+                runs.append(Compared(found[pk], report_of(found[pk])))
+            except Refusal:
+                continue  # Its file is gone: the others can still be compared.
+    return runs
+
+
+def comparison(runs: Sequence[Compared]) -> list[dict[str, Any]]:
+    """Return a row a metric, the best of each marked where more or less is better."""
+    rows = []
+    for name in COMPARED if runs else ():
+        term, values = GLOSSARY[name], [run.report["metrics"].get(name) for run in runs]
+        known = [value for value in values if value is not None]
+        best = None if not term.better or len(known) < 2 else max(known) if term.better > 0 else min(known)
+        cells = [
+            {"text": shown(value, term.unit, run.report["currency"]), "best": value is not None and value == best}
+            for run, value in zip(runs, values, strict=True)
+        ]
+        rows.append({"name": name, "title": _(term.title), "values": values, "cells": cells})
+    return rows
+
+
+def comparison_chart(runs: Sequence[Compared]) -> Chart | None:
+    """Return the equity of every run from 100, over the days of all."""
+    if not runs:
+        return None
+    styles: list[Style] = ["own", "bench", "dash", "dot", "up", "down", "thread", "bench"]
+    series = []
+    for run, style in zip(runs, styles, strict=False):
+        curves, base = run.report["curves"], run.report["capital"] / 100.0
+        days = [_day(text) for text in curves["times"]]
+        equity = [None if value is None else value / base for value in curves["equity"]]
+        series.append(Series(run.name, days, equity, style, short=str(run.session.pk)))
+    return line_chart(series, label=_("Equity after costs, start = 100"), base=100, right=150, height=260)

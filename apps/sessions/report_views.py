@@ -1,0 +1,162 @@
+"""The report page of a backtest and its downloads."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from apps.accounts.identity import signed_in
+from apps.sessions import report_honesty, report_tables, reports
+from apps.sessions.capsule_pages import capsule_context
+from apps.sessions.selectors import session_for_user, session_list
+from apps.strategies.forms import config_rows
+from apps.ui.standalone import style_tag
+
+PAGE = 25
+TRADE_COLUMNS = (
+    "symbol", "side", "quantity", "entry_time", "entry_price", "exit_time", "exit_price",
+    "bars", "pnl", "return", "fees", "reason",
+)  # fmt: skip
+
+
+def _load(request: HttpRequest, pk: int) -> tuple[Any, dict[str, Any]]:
+    session = session_for_user(signed_in(request), pk)
+    return session, reports.report_of(session)
+
+
+def _halves(rows: list[Any]) -> tuple[list[Any], list[Any]]:
+    middle = (len(rows) + 1) // 2
+    return rows[:middle], rows[middle:]
+
+
+def _context(session: Any, document: dict[str, Any], page: str | None, open_page: str | None) -> dict[str, Any]:
+    """Return what the body of a report shows; ``page`` None means every row (a file has no pages)."""
+    name = _("This run")
+    trades = [
+        {**trade, "number": i, "because": reports.trade_reason(trade["reason"])}
+        for i, trade in enumerate(document["trades"], 1)
+    ]
+    per_page = PAGE if page is not None else max(len(trades), 1)
+    positions = reports.open_positions(document)
+    return {
+        "session": session,
+        "report": document,
+        "name": name,
+        "figures": reports.headline(document),
+        "gates": reports.gates(document),
+        "sentence": reports.verdict_sentence(document),
+        "notes": reports.notes(document),
+        "charts": reports.charts(document, name),
+        "months": reports.months(document),
+        "metrics": _halves(reports.metric_rows(document)),
+        "baselines": reports.baseline_rows(document, name),
+        "stress": reports.stress_rows(document),
+        "refused": reports.refused_rows(document),
+        "benchmark": reports.benchmark_name(document),
+        "open": Paginator(positions, PAGE if page is not None else max(len(positions), 1)).get_page(open_page),
+        "trades": Paginator(trades[::-1], per_page).get_page(page),
+        "groups": config_rows(session.version.strategy.type, session.config),
+        "honest": report_honesty.context(document),
+        "tables": list(report_tables.tables_of(document)),
+        **capsule_context(session),
+        "can_study": session.config.get("rule") in {"sma_cross", "rsi_reversal"},
+    }
+
+
+@require_safe
+@login_required
+def report(request: HttpRequest, pk: int) -> HttpResponse:
+    """Verdict first, then curves, tables, trades and the configuration."""
+    session, document = _load(request, pk)
+    pages = request.GET.get("page", ""), request.GET.get("open")
+    return render(request, "sessions/report.html", _context(session, document, *pages))
+
+
+@require_safe
+@login_required
+def report_file(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report as one HTML file that needs nothing else: styles inside, every trade listed."""
+    session, document = _load(request, pk)
+    context = _context(session, document, None, None)
+    context |= {
+        "style": style_tag(),
+        "standalone": True,
+        "up": "red" if get_language() == "zh-hans" else "green",
+    }
+    answer = render(request, "sessions/report/file.html", context)
+    answer["Content-Disposition"] = f'attachment; filename="session-{pk}-report.html"'
+    return answer
+
+
+@require_safe
+@login_required
+def report_table(request: HttpRequest, pk: int, name: str, form: str) -> HttpResponse:
+    """One table of the report as CSV or JSON."""
+    _session, document = _load(request, pk)
+    rows = report_tables.table(document, name)
+    if form == "json":
+        return JsonResponse({"name": name, "rows": rows})
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    return _csv(f"session-{pk}-{name}.csv", header, ([row.get(key) for key in header] for row in rows))
+
+
+@require_safe
+@login_required
+def report_compare(request: HttpRequest) -> HttpResponse:
+    """Up to eight backtests side by side."""
+    user: Any = request.user
+    runs = report_tables.compared(user, request.GET.get("ids", ""))
+    others = session_list(user, kind="backtest", status="completed")
+    context = {
+        "runs": runs,
+        "rows": report_tables.comparison(runs),
+        "chart": report_tables.comparison_chart(runs),
+        "given": ",".join(str(run.session.pk) for run in runs),
+        "others": Paginator(others, PAGE).get_page(request.GET.get("page")),
+    }
+    return render(request, "sessions/report_compare.html", context)
+
+
+def _csv(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    writer = csv.writer(answer)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return answer
+
+
+@require_safe
+@login_required
+def trades_csv(request: HttpRequest, pk: int) -> HttpResponse:
+    _session, document = _load(request, pk)
+    rows = ([trade[column] for column in TRADE_COLUMNS] for trade in document["trades"])
+    return _csv(f"session-{pk}-trades.csv", TRADE_COLUMNS, rows)
+
+
+@require_safe
+@login_required
+def equity_csv(request: HttpRequest, pk: int) -> HttpResponse:
+    _session, document = _load(request, pk)
+    series = document["series"]
+    columns = ("times", "equity", "benchmark", "cash")
+    rows = zip(*(series[column] for column in columns), strict=True)
+    return _csv(f"session-{pk}-equity.csv", ("time", *columns[1:]), rows)
+
+
+@require_safe
+@login_required
+def report_json(request: HttpRequest, pk: int) -> HttpResponse:
+    _session, document = _load(request, pk)
+    answer = JsonResponse(document)
+    answer["Content-Disposition"] = f'attachment; filename="session-{pk}-report.json"'
+    return answer

@@ -1,0 +1,112 @@
+"""The two ways to a child process: forked by the warm server, or a fresh interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+#: Set by the supervisor for its workers: where the warm server listens.
+SOCKET_VARIABLE = "QP_WARM_SOCKET"
+LOST = -9
+
+
+def can_fork() -> bool:
+    """Tell whether a process that has imported torch may fork here; elsewhere children are spawned."""
+    return sys.platform == "linux"
+
+
+def child_variables(slots: int) -> dict[str, str]:
+    """Return what a session's process finds in its environment besides ours: settings and its share of the cores."""
+    threads = str(max(1, (os.cpu_count() or 1) // slots))
+    return {
+        "DJANGO_SETTINGS_MODULE": "quant_platform.settings.child", "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": "1",  # Its threads do not survive a fork, and every door should sum alike.
+    }  # fmt: skip
+
+
+class ChildProcess(Protocol):
+    """What a launcher needs of a child; ``pid`` is also the number of its process group."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal, or None while it runs."""
+
+
+class WarmChild:
+    """A child of the warm server, known by the connection that started it."""
+
+    def __init__(self, connection: socket.socket, pid: int) -> None:
+        self.pid, self._connection, self._data = pid, connection, b""
+        self._code: int | None = None
+        connection.setblocking(False)
+
+    def poll(self) -> int | None:
+        if self._code is None:
+            self._code = self._read()
+            if self._code is not None:
+                self._connection.close()
+        return self._code
+
+    def _read(self) -> int | None:
+        try:
+            part = self._connection.recv(4096)
+        except BlockingIOError:
+            return None
+        except OSError:
+            part = b""
+        self._data += part
+        if self._data.endswith(b"\n"):
+            return int(json.loads(self._data)["exit"])
+        # The server is gone; its death told the child to save and stop, so wait for the child itself.
+        return None if part or _alive(self.pid) else LOST
+
+
+def _alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and that nobody has collected yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def warm_child(session: int, attempt: int, log: Path) -> WarmChild | None:
+    """Ask the warm server for a child; None where there is none, or it does not answer."""
+    path = os.environ.get(SOCKET_VARIABLE, "")
+    if not path or not hasattr(socket, "AF_UNIX"):
+        return None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(2.0)
+    try:
+        connection.connect(path)
+        order = {"session": session, "attempt": attempt, "log": str(log)}
+        connection.sendall(json.dumps(order).encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            part = connection.recv(4096)
+            if not part:
+                raise ConnectionError("the warm server hung up")
+            answer += part
+        return WarmChild(connection, int(json.loads(answer)["pid"]))
+    except (OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError):
+            connection.close()
+        return None
+
+
+def fresh_child(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a new interpreter in a process group of its own."""
+    with log.open("ab") as file:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and integers
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
+        )

@@ -1,0 +1,111 @@
+"""Starts the child process of a claimed session, waits for it and says how it ended if it could not.
+
+The launcher runs inside a thin worker that never imports torch. It polls the session five times
+a second to pass on a pause or a cancel, and ends a child that does not listen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from apps.sessions.engine.resources import group_rss
+from apps.sessions.engine.states import ON_A_WORKER, State
+from apps.sessions.limits import MB, memory_limit_bytes
+from apps.sessions.models import Session
+from apps.sessions.runner.children import ChildProcess, child_variables, fresh_child, warm_child
+from apps.sessions.runner.process import kill_number, signal_group, supervisor_gone
+from apps.sessions.selectors import session_folder
+from apps.sessions.services.endings import attempt_lost, limit_exceeded
+
+POLL_SECONDS = 0.05
+LOOK_SECONDS = 0.2
+#: Weighing a group reads every process of the machine, so it is done less often.
+WEIGH_SECONDS = 1.0
+
+
+def launch(session: Session) -> None:
+    """Run ``session`` to the end of its attempt."""
+    if settings.SESSION_RUNNER == "inline":
+        from apps.sessions.runner.child import run_attempt
+
+        exit_code = run_attempt(session.pk, session.attempt, own_process=False)
+    else:
+        exit_code = _run_process(session)
+    attempt_lost(session.pk, session.attempt, exit_code)
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a child: slim settings and its share of the cores."""
+    return {**os.environ, **child_variables(settings.SLOTS), "QP_PARENT_PID": str(os.getpid())}
+
+
+def child_command(session: Session) -> list[str]:
+    """Return the command of a child that no warm server can fork."""
+    manage = str(Path(settings.BASE_DIR) / "manage.py")
+    return [sys.executable, manage, "run_session", str(session.pk), str(session.attempt)]
+
+
+def _run_process(session: Session) -> int:
+    folder = session_folder(session.pk)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "log.txt"
+    child: ChildProcess = warm_child(session.pk, session.attempt, log) or fresh_child(
+        child_command(session), child_environment(), log
+    )
+    Session.objects.filter(pk=session.pk, attempt=session.attempt).update(pid=child.pid)
+    return _watch(child, session)
+
+
+def _watch(process: ChildProcess, session: Session) -> int:
+    """Wait for the child; pass on orders, enforce them, and end one that stays behind after its last word."""
+    asked_at, next_look, started = 0.0, 0.0, time.monotonic()
+    next_weighing = started
+    while (code := process.poll()) is None:
+        time.sleep(POLL_SECONDS)
+        now = time.monotonic()
+        if asked_at and now - asked_at > settings.QP_CANCEL_GRACE_SECONDS:
+            signal_group(process, kill_number())
+        if now < next_look:
+            continue
+        next_look = now + LOOK_SECONDS
+        if now >= next_weighing:
+            next_weighing = now + WEIGH_SECONDS
+            if _over_a_limit(process, session, now - started):
+                signal_group(process, kill_number())
+                continue
+        order = _order(session)
+        if order == "leave":  # Another attempt has taken over: this one must not go on.
+            signal_group(process, kill_number())
+        elif (order == State.CANCELLING or supervisor_gone()) and not asked_at:
+            asked_at = now
+            signal_group(process, signal.SIGTERM)
+        elif order and order not in ON_A_WORKER and not asked_at:
+            asked_at = now
+    signal_group(process, kill_number())  # Whatever the child started goes with it.
+    return int(code)
+
+
+def _over_a_limit(process: ChildProcess, session: Session, seconds: float) -> bool:
+    """Tell whether the child is past a limit that it did not keep by itself, and say so in its name."""
+    allowed, used = memory_limit_bytes(session), group_rss(process.pid)
+    if used > allowed:
+        return limit_exceeded(session, "memory_limit", {"limit": allowed // MB, "used": used // MB})
+    if seconds > session.time_limit - session.seconds_used + settings.QP_LIMIT_GRACE_SECONDS:
+        return limit_exceeded(session, "time_limit", {"limit": session.time_limit})
+    return False
+
+
+def _order(session: Session) -> str:
+    try:
+        row = Session.objects.values_list("status", "attempt").filter(pk=session.pk).first()
+    except DatabaseError:
+        close_old_connections()
+        return ""
+    return row[0] if row and row[1] == session.attempt else "leave"

@@ -1,0 +1,56 @@
+"""Process hygiene: groups, the parent's death, priorities. Linux in full, the rest as far as it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """Receive ``number`` when the parent dies; at once if it is dead already (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if parent and os.getppid() != parent:
+            os.kill(os.getpid(), number)
+
+
+def be_modest() -> None:
+    """Yield the processor to the pages, and be the one the kernel ends when memory runs out."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(5)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
+
+
+class HasPid(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+
+def signal_group(process: HasPid, number: int) -> None:
+    """Signal a child and everything it started; one that is gone already is fine."""
+    with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, number)
+        else:
+            psutil.Process(process.pid).send_signal(number)
+
+
+def kill_number() -> int:
+    """Return the signal that cannot be ignored, where there is one."""
+    return getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def supervisor_gone() -> bool:
+    """Tell whether the supervisor that started us was killed; without one there is nothing to miss."""
+    pid = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
+    return pid > 0 and not psutil.pid_exists(pid)

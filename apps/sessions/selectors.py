@@ -1,0 +1,118 @@
+"""Reading sessions; who may see what is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from apps.accounts.models import User
+from apps.accounts.shares import shared_ids
+from apps.sessions.engine.states import COUNTED, State
+from apps.sessions.models import Checkpoint, Session, SessionEvent, SessionTag
+from apps.strategies.models import Strategy
+
+SORTS: Mapping[str, str] = {
+    "id": "id", "title": "title", "kind": "kind", "status": "status", "progress": "progress",
+    "created": "created", "finished": "finished_at", "return": "result_return", "sharpe": "result_sharpe",
+}  # fmt: skip
+
+
+def session_visible(user: User | None, write: bool = False) -> QuerySet[Session]:
+    """Sessions ``user`` may see: their own, those shared with them, and those of strategies shared with them.
+
+    ``write`` leaves out what they may only read. An administrator, and the program itself (None), see all.
+    """
+    rows = Session.objects.select_related("owner", "version__strategy", "dataset")
+    if user is None or user.is_administrator:
+        return rows
+    mine = Q(owner=user) | Q(pk__in=shared_ids(user, Session, write=write))
+    if not write:  # Who may read a strategy may read its results; its runs stay their owners' to command.
+        mine |= Q(version__strategy__in=shared_ids(user, Strategy))
+    return rows.filter(mine)
+
+
+def session_for_user(user: User | None, pk: int, write: bool = False) -> Session:
+    """Return the session, or Http404 where it is not there or not this person's."""
+    session = session_visible(user, write).filter(pk=pk).first()
+    if session is None:
+        raise Http404
+    return session
+
+
+def session_owned(user: User, pk: int) -> Session:
+    """Return the session if it is ``user``'s own, or they administer; who may only edit it gets Http404 too."""
+    session = session_for_user(user, pk if pk < 2**63 else 0, write=True)
+    if session.owner_id != user.pk and not user.is_administrator:
+        raise Http404
+    return session
+
+
+def session_list(
+    user: User | None,
+    *,
+    status: str = "",
+    kind: str = "",
+    strategy: int | None = None,
+    search: str = "",
+    tag: str = "",
+    sort: str = "-id",
+) -> QuerySet[Session]:
+    """Return the sessions ``user`` sees, filtered and sorted; unknown sort keys mean newest first."""
+    rows = session_visible(user).prefetch_related("tags")
+    if status:
+        rows = rows.filter(status__in=status.split(","))
+    if kind:
+        rows = rows.filter(kind=kind)
+    if tag:
+        rows = rows.filter(tags__name=tag)
+    if strategy is not None:
+        rows = rows.filter(version__strategy_id=strategy)
+    if search:
+        words = Q(title__icontains=search)
+        rows = rows.filter(words | Q(pk=int(search)) if search.isdecimal() and len(search) < 18 else words)
+    field = SORTS.get(sort.lstrip("-"), "id")
+    return rows.order_by(("-" if sort.startswith("-") else "") + field, "-id")
+
+
+def tags_seen(user: User | None, limit: int = 200) -> list[str]:
+    """Return the tags of the sessions ``user`` sees, by name."""
+    rows = SessionTag.objects.filter(session__in=session_visible(user).values("pk"))
+    return list(rows.order_by("name").values_list("name", flat=True).distinct()[:limit])
+
+
+def events_after(session_id: int, seq: int, limit: int = 1000) -> list[SessionEvent]:
+    """Return up to ``limit`` rows of the log after ``seq``, in order."""
+    return list(SessionEvent.objects.filter(session_id=session_id, seq__gt=seq).order_by("seq")[:limit])
+
+
+def counted_sessions(user: User) -> list[Session]:
+    """Return the sessions that count against ``user``'s limit, oldest first."""
+    return list(Session.objects.filter(owner=user, status__in=COUNTED).order_by("id"))
+
+
+def best_checkpoint(session: Session) -> Checkpoint | None:
+    """Return the checkpoint validation chose, or the latest one."""
+    return session.checkpoints.order_by("-is_best", "-is_latest", "-step", "-id").first()
+
+
+def session_folder(session_id: int) -> Path:
+    """Return the folder of a session's checkpoints, report and log; it may not exist yet."""
+    return Path(settings.VAR_DIR) / "sessions" / str(session_id)
+
+
+def queue_position(session: Session) -> int:
+    """Return how many waiting sessions come before this one."""
+    if session.status != State.QUEUED or session.queued_at is None:
+        return 0
+    earlier = Q(priority__gt=session.priority) | Q(priority=session.priority, queued_at__lt=session.queued_at)
+    return Session.objects.filter(earlier, status=State.QUEUED).count()
+
+
+def symbols_of(session: Session) -> Sequence[str]:
+    """Return the symbols a session works on, as its configuration names them."""
+    config = session.config
+    return [config["symbol"]] if "symbol" in config else list(config.get("symbols", ()))

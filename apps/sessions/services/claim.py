@@ -1,0 +1,99 @@
+"""Who runs next: one conditional UPDATE decides, however many ask."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.sessions.adapters.wakeup import poke
+from apps.sessions.engine.admission import effective_priority, memory_fits
+from apps.sessions.engine.states import ON_A_WORKER, State
+from apps.sessions.forecast import Forecast
+from apps.sessions.models import Attempt, Kind, Session, SessionEvent
+
+#: Waiting sessions looked at together; more than one installation's users may have queued.
+QUEUE_LIMIT = 2000
+
+
+def waiting() -> list[Session]:
+    """Return the sessions that may start now, next one first: by priority, which grows with the wait."""
+    now = timezone.now()
+    ready = Q(not_before=None) | Q(not_before__lte=now)
+    rows = Session.objects.filter(ready, status=State.QUEUED).select_related("version__strategy")
+
+    def rank(session: Session) -> float:
+        waited = (now - (session.queued_at or now)).total_seconds()
+        return -effective_priority(session.priority, waited, settings.QP_AGEING_SECONDS)
+
+    # Sorting is stable, so those of equal rank keep the order of the query.
+    return sorted(rows.order_by("-priority", "queued_at", "id")[:QUEUE_LIMIT], key=rank)
+
+
+def running_counts() -> dict[str, int]:
+    """Return how many sessions of each kind hold a slot."""
+    kinds = Session.objects.filter(status__in=ON_A_WORKER).values_list("kind", flat=True)
+    counts: dict[str, int] = {}
+    for kind in kinds:
+        counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+def slot_free(kind: str, counts: dict[str, int]) -> bool:
+    """Tell whether a session of ``kind`` may start. Trainings share the slots; a backtest has one
+    slot more, so that it never waits for a long training."""
+    own = {Kind.TRAINING: settings.QP_SLOTS_TRAINING, Kind.BACKTEST: settings.QP_SLOTS_BACKTEST}.get(kind, 0)  # type: ignore[call-overload]
+    if own and counts.get(kind, 0) >= own:
+        return False
+    if kind == Kind.BACKTEST:
+        return sum(counts.values()) <= settings.SLOTS
+    return sum(n for other, n in counts.items() if other != Kind.BACKTEST) < settings.SLOTS
+
+
+def claim_next(worker: str) -> Session | None:
+    """Claim the next session that fits and return it, or None when nothing can start."""
+    counts, queue = running_counts(), waiting()[:50]
+    if not queue:
+        return None
+    forecast = Forecast.read()
+    for session in queue:
+        if not blocked(session, counts, forecast) and claim(session.pk, session.attempt, worker):
+            return Session.objects.get(pk=session.pk)
+    return None
+
+
+def blocked(session: Session, counts: dict[str, int], forecast: Forecast) -> str:
+    """Return what a waiting session lacks: ``slots``, ``memory`` or nothing."""
+    if not slot_free(session.kind, counts):
+        return "slots"
+    fits = memory_fits(forecast.need(session), forecast.free_bytes, sum(counts.values()))
+    return "" if fits else "memory"
+
+
+@transaction.atomic
+def claim(session_id: int, attempt: int, worker: str) -> bool:
+    """Move ``session_id`` from queued to running as attempt + 1; false if somebody else did."""
+    now = timezone.now()
+    lease = now + timedelta(seconds=max(settings.QP_LEASE_SECONDS, 30.0))  # The child renews it once it is up.
+    won = Session.objects.filter(pk=session_id, status=State.QUEUED, attempt=attempt).update(
+        status=State.RUNNING,
+        attempt=F("attempt") + 1,
+        last_seq=F("last_seq") + 1,
+        worker=worker,
+        lease_until=lease,
+        started_at=now,
+        reason_code="",
+        reason={},
+        not_before=None,
+    )
+    if not won:
+        return False
+    seq = Session.objects.values_list("last_seq", flat=True).get(pk=session_id)
+    payload = {"status": str(State.RUNNING), "attempt": attempt + 1}
+    SessionEvent.objects.create(session_id=session_id, seq=seq, attempt=attempt + 1, payload=payload, created=now)
+    Attempt.objects.create(session_id=session_id, number=attempt + 1, worker=worker, started_at=now)
+    transaction.on_commit(poke)
+    return True

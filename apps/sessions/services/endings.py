@@ -1,0 +1,91 @@
+"""How an attempt ends that could not say so itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Max
+from django.utils import timezone
+
+from apps.sessions.engine.states import ON_A_WORKER, Command, State
+from apps.sessions.models import Session
+from apps.sessions.services.transitions import StaleAttempt, session_command
+from apps.ui.engine.refusal import Refusal
+
+
+def attempt_lost(session_id: int, attempt: int, exit_code: int | None) -> bool:
+    """Queue the next attempt of a session whose process is gone, or fail it after too many.
+
+    ``exit_code`` is None when nobody saw the process end. Does nothing (false) when the attempt
+    has said how it ended. An attempt that got further than those before it starts the count anew:
+    only a job that dies again and again at the same place is given up (ADR 0008).
+    """
+    session = Session.objects.filter(pk=session_id, attempt=attempt, status__in=ON_A_WORKER).first()
+    if session is None:
+        return False
+    killed = exit_code is None or exit_code < 0
+    code = "lost" if killed else "crashed"
+    reason = {"exit": exit_code}
+    crashes = 1 if _got_further(session) else session.crashes + 1
+    try:
+        if session.status == State.RUNNING and crashes > settings.QP_RETRY_LIMIT:
+            _give_up(session, code, crashes)
+        else:
+            # The first retry is immediate: what died was usually the worker, not the job.
+            pause = 0.0 if crashes <= 1 else settings.QP_RETRY_SECONDS
+            session_command(
+                session_id=session_id,
+                command=Command.REQUEUE,
+                attempt=attempt,
+                reason_code=code,
+                reason=reason,
+                not_before=timezone.now() + timedelta(seconds=pause) if pause else None,
+                changes={"crashes": crashes},
+            )
+    except (StaleAttempt, Refusal):
+        return False  # It spoke, or somebody else moved it, in the meantime.
+    return True
+
+
+def limit_exceeded(session: Session, code: str, reason: dict[str, Any]) -> bool:
+    """Interrupt an attempt that is past a limit; it goes on from its last checkpoint with a larger one.
+
+    False when the attempt has ended in the meantime, or the database cannot be asked.
+    """
+    try:
+        session_command(
+            session_id=session.pk,
+            command=Command.INTERRUPT,
+            attempt=session.attempt,
+            reason_code=code,
+            reason=reason,
+        )
+    except (StaleAttempt, Refusal, DatabaseError):
+        return False
+    return True
+
+
+def _got_further(session: Session) -> bool:
+    rows = session.checkpoints.all()
+    mine = rows.filter(attempt=session.attempt).aggregate(step=Max("step"))["step"]
+    before = rows.exclude(attempt=session.attempt).aggregate(step=Max("step"))["step"]
+    return mine is not None and mine > (before or 0)
+
+
+def _give_up(session: Session, code: str, crashes: int) -> None:
+    reasons = [
+        f"#{attempt.number} {attempt.reason.get('code') or attempt.outcome}"
+        for attempt in session.attempts.exclude(number=session.attempt)
+    ]
+    reasons.append(f"#{session.attempt} {code}")
+    session_command(
+        session_id=session.pk,
+        command=Command.FAIL,
+        attempt=session.attempt,
+        reason_code="crashed_too_often",
+        reason={"attempts": ", ".join(reasons[-crashes - 1 :])},
+        changes={"crashes": crashes},
+    )

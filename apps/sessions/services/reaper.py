@@ -1,0 +1,71 @@
+"""Brings back what was lost: expired leases, waiting sessions nobody was rung for, silent workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.sessions.adapters.doorbell import ring
+from apps.sessions.engine.states import ON_A_WORKER
+from apps.sessions.forecast import Forecast
+from apps.sessions.models import Session, Worker
+from apps.sessions.services.claim import blocked, running_counts, waiting
+from apps.sessions.services.endings import attempt_lost
+
+RING_AFTER = timedelta(seconds=2)
+DEAF_AFTER = timedelta(seconds=15)
+FORGET_WORKERS_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Reaped:
+    """What one look found: leases taken back, bells rung, and whether the cluster seems deaf."""
+
+    expired: int
+    rung: int
+    deaf: bool
+
+
+def reap_once() -> Reaped:
+    """Look once. Safe to run in any number of processes: each step is a compare-and-set."""
+    now = timezone.now()
+    lost = Session.objects.filter(status__in=ON_A_WORKER, lease_until__lt=now).values_list("pk", "attempt")
+    expired = sum(attempt_lost(pk, attempt, None) for pk, attempt in list(lost))
+    rung, deaf = _ring_for_waiting()
+    Worker.objects.filter(last_beat__lt=now - FORGET_WORKERS_AFTER).delete()
+    return Reaped(expired, rung, deaf)
+
+
+def _ring_for_waiting() -> tuple[int, bool]:
+    """Ring for a session that waits although it could start; tell whether it has waited too long."""
+    now, counts = timezone.now(), running_counts()
+    queue = waiting()[:50]
+    forecast = Forecast.read() if queue else Forecast({}, 0.0)
+    for session in queue:
+        since = max(filter(None, (session.queued_at, session.not_before)), default=now)
+        if blocked(session, counts, forecast) or now - since < RING_AFTER:
+            continue
+        ring()
+        newest = (
+            Session.objects.exclude(started_at=None)
+            .order_by("-started_at")
+            .values_list("started_at", flat=True)
+            .first()
+        )
+        return 1, now - since > DEAF_AFTER and (newest is None or now - newest > DEAF_AFTER)
+    return 0, False
+
+
+def beat(name: str, host: str, pid: int) -> None:
+    """Note that a worker is alive."""
+    now = timezone.now()
+    defaults = {"host": host, "pid": pid, "slots": settings.SLOTS, "last_beat": now}
+    Worker.objects.update_or_create(name=name, defaults=defaults, create_defaults={**defaults, "started_at": now})
+
+
+def workers_alive() -> int:
+    """Return how many workers were heard of lately."""
+    return Worker.objects.filter(last_beat__gt=timezone.now() - timedelta(seconds=15)).count()

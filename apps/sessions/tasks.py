@@ -1,0 +1,36 @@
+"""What django-q2 calls: the doorbell rang, so look at the queue."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from django.db import close_old_connections
+
+from apps.sessions.runner.launcher import launch
+from apps.sessions.runner.process import supervisor_gone
+from apps.sessions.services.claim import claim_next
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def draining() -> bool:
+    """Tell whether the supervisor has asked for no new jobs, or is gone."""
+    path = os.environ.get("QP_DRAIN_FILE", "")
+    return (bool(path) and Path(path).exists()) or supervisor_gone()
+
+
+def run_next() -> int:
+    """Run waiting sessions until none can start; return how many ran."""
+    done = 0
+    while not draining():
+        session = claim_next(worker_name())
+        if session is None:
+            break
+        launch(session)
+        close_old_connections()
+        done += 1
+    return done

@@ -1,0 +1,196 @@
+"""Pages of the sessions, and the fragments they ask for while no socket is up."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh, HttpResponseStopPolling
+
+from apps.accounts.identity import signed_in
+from apps.sessions import pages
+from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command, State
+from apps.sessions.figures import curves_document
+from apps.sessions.live.partials import FRAGMENTS, fragments
+from apps.sessions.logs import PAGE_LINES, LogLines, log_path
+from apps.sessions.models import Kind, Session, Status
+from apps.sessions.presenters import buttons_of
+from apps.sessions.selectors import session_for_user, session_list, tags_seen
+from apps.sessions.services.commands import give
+from apps.sessions.services.sessions import session_clone, session_create
+from apps.strategies.models import StrategyVersion
+from apps.strategies.selectors import strategy_visible
+from apps.ui.npm_finder import available
+
+PAGE_SIZE = 25
+#: Fields a page may post for a run; the service checks their values.
+RUN_FIELDS = (
+    "start",
+    "end",
+    "capital",
+    "benchmark",
+    "checkpoint_session",
+    "override_reason",
+    "study",
+    "mode",
+    "open_holdout",
+)
+
+
+@require_safe
+@login_required
+def sessions(request: HttpRequest) -> HttpResponse:
+    """The list: the whole page, or its table alone for htmx."""
+    user, filters = signed_in(request), _filters(request)
+    found = session_list(user, **{**filters, "sort": filters["sort"] or "-id"})
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "rows": pages.rows_of(list(page.object_list)),
+        "filters": filters,
+        "filtered": any(value for name, value in filters.items() if name != "sort"),
+        "show_owner": user.is_administrator,
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "sessions/partials/table.html", context)
+    return render(request, "sessions/list.html", context | _list_head(user))
+
+
+def _filters(request: HttpRequest) -> dict[str, Any]:
+    given = request.GET
+    strategy = given.get("strategy", "")
+    return {
+        "status": given.get("status", "") if given.get("status") in Status.values else "",
+        "kind": given.get("kind", "") if given.get("kind") in Kind.values else "",
+        "strategy": int(strategy) if strategy.isdecimal() and len(strategy) < 18 else None,
+        "search": given.get("search", "").strip()[:100],
+        "tag": given.get("tag", "").replace("\x00", "")[:32],
+        "sort": given.get("sort", ""),
+    }
+
+
+def _list_head(user: Any) -> dict[str, Any]:
+    mine = session_list(user)
+    strategies = mine.order_by("title").values_list("version__strategy_id", "version__strategy__name").distinct()[:200]
+    return {
+        "statuses": Status.choices,
+        "kinds": Kind.choices,
+        "strategies": strategies,
+        "tags": tags_seen(user),
+        "waiting": mine.filter(status=State.QUEUED).count(),
+        "on_worker": Session.objects.filter(status__in=ON_A_WORKER).count(),
+        "slots": settings.SLOTS,
+    }
+
+
+@require_safe
+@login_required
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    user = signed_in(request)
+    session = session_for_user(user, pk)
+    context = pages.detail_context(session) | pages.label_context(session, user)
+    document = curves_document(session) if session.kind == Kind.TRAINING else {}
+    drawing = {"curves_document": document, "seq": session.last_seq, "charts_available": available() and bool(document)}
+    return render(request, "sessions/detail.html", context | drawing)
+
+
+@require_safe
+@login_required
+def fragment(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """One fragment of the session page, or ``all`` of them out of band; stops the polling at the end."""
+    session = session_for_user(signed_in(request), pk)
+    known = FRAGMENTS["detail"]
+    if name != "all" and name not in known:
+        raise Http404
+    body = "".join(fragments(session, "detail", list(known) if name == "all" else [name]))
+    return HttpResponse(body, status=HTTPStatus.OK if pages.is_live(session) else HttpResponseStopPolling.status_code)
+
+
+@require_safe
+@login_required
+def curves(request: HttpRequest, pk: int) -> JsonResponse:
+    return JsonResponse(curves_document(session_for_user(signed_in(request), pk)))
+
+
+@require_POST
+@login_required
+def start(request: HttpRequest) -> HttpResponse:
+    """Queue a run of a strategy's version: training, or backtest with its dates and capital."""
+    user, given = signed_in(request), request.POST
+    pk = given.get("version", "")
+    if not pk.isdecimal() or len(pk) > 17:
+        raise Http404
+    visible = StrategyVersion.objects.select_related("strategy").filter(strategy__in=strategy_visible(user))
+    version = get_object_or_404(visible, pk=int(pk))
+    params = {name: given[name] for name in RUN_FIELDS if given.get(name)}
+    session = session_create(owner=user, version=version, kind=given.get("kind", ""), params=params)
+    return redirect("sessions:detail", session.pk)
+
+
+@require_POST
+@login_required
+def command(request: HttpRequest, pk: int, command: str) -> HttpResponse:
+    """Give a command; htmx gets the fragments that changed, a browser without scripts the page."""
+    user = signed_in(request)
+    before = session_for_user(user, pk, write=True)
+    session = give(session=before, command=_human(command), actor=user)
+    if not request.headers.get("HX-Request"):
+        return redirect("sessions:detail", pk)
+    if before.status in FINAL or session.status in FINAL:
+        return HttpResponseClientRefresh()
+    return HttpResponse("".join(fragments(session, "detail", ["status", "actions", "notice", "progress"])))
+
+
+def _human(command: str) -> Command:
+    if command not in {"pause", "resume", "cancel", "retry"}:
+        raise Http404
+    return Command(command)
+
+
+@require_safe
+@login_required
+def confirm(request: HttpRequest, pk: int, command: str) -> HttpResponse:
+    """The second step of a command that cannot be taken back."""
+    session = session_for_user(signed_in(request), pk, write=True)
+    button = next((one for one in buttons_of(session) if one.command == command and one.confirm), None)
+    if button is None:
+        _human(command)
+        messages.warning(request, _("The session has moved on; this can no longer be done."))
+        return redirect("sessions:detail", pk)
+    return render(request, "sessions/confirm.html", {"session": session, "button": button})
+
+
+@require_POST
+@login_required
+def clone(request: HttpRequest, pk: int) -> HttpResponse:
+    user = signed_in(request)
+    made = session_clone(session=session_for_user(user, pk), actor=user)
+    return redirect("sessions:detail", made.pk)
+
+
+@require_safe
+@login_required
+def log(request: HttpRequest, pk: int) -> HttpResponse:
+    """The whole log, page by page; the last page first."""
+    session = session_for_user(signed_in(request), pk)
+    paginator = Paginator(LogLines(log_path(pk)), PAGE_LINES)
+    page = paginator.get_page(request.GET.get("page", paginator.num_pages))
+    return render(request, "sessions/log.html", {"session": session, "page": page})
+
+
+@require_safe
+@login_required
+def log_download(request: HttpRequest, pk: int) -> FileResponse:
+    session_for_user(signed_in(request), pk)
+    path = log_path(pk)
+    if not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"session-{pk}.log", content_type="text/plain")

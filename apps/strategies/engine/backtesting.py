@@ -1,0 +1,345 @@
+"""A backtest of any strategy: dates, decisions, kernel, benchmark, report.
+
+Runs in the process of a session: importing it loads numba.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.marketdata.engine.bars import BarPanel
+from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig, StrategyConfig
+from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
+from apps.strategies.engine.registry import strategy_type
+from apps.trading.engine.backtest import (
+    HOLD,
+    Bars,
+    Options,
+    Result,
+    rule_targets,
+    run_rule,
+    run_targets,
+    run_weights,
+)
+from apps.trading.engine.costs import Costs
+from apps.trading.engine.report import Baseline, Setting, build
+from apps.trading.engine.report.luck import History
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float, float, str], None]
+#: Runs of the stress tests and of the search for the break-even, as far as progress counts them.
+STEPS = 60
+
+
+def backtest(
+    type_key: str,
+    config: StrategyConfig,
+    panel: BarPanel,
+    *,
+    start: date | None = None,
+    end: date | None = None,
+    capital: float,
+    benchmark: str = "",
+    policy: Policy | None = None,
+    costs: Costs | None = None,
+    history: History | None = None,
+    check_leaks: bool = False,
+    study: str = "",
+    study_options: Mapping[str, Any] | None = None,
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Return the report of trading ``config`` from ``start`` to ``end``, both included.
+
+    Bars before ``start`` only warm up; the first decision falls at the close of the first bar,
+    its fill at the next open. ``start`` empty means where the configuration's unseen part
+    begins, else the first bar; ``end`` empty means the last bar. ``benchmark`` is a symbol of
+    the panel, or empty for buying what the strategy may hold, in equal parts, and holding it.
+    ``costs`` empty means the configuration's. ``history`` is what was tried of the same idea before;
+    ``check_leaks`` looks for knowledge of the future, which blocks a pass.
+    ``study`` adds a parameter sweep or a walk-forward (``studies``).
+    ``on_progress(done, total, unit)`` may raise to stop. Raises ``Refusal`` for dates outside the
+    data, an unknown symbol, a capital that is not above zero and data without prices.
+    """
+    if not math.isfinite(capital) or capital <= 0:
+        raise Refusal("bad_capital", N_("The capital must be a number above zero."), field="capital")
+    period = _period(config, panel, start, end)
+    panel = panel.select(end=period.last)
+    if benchmark:
+        _check_prices(panel, [panel.index_of(benchmark)], period.first, "benchmark")
+    report_step = _stepper(on_progress)
+    decisions = strategy_type(type_key).load("decide")(config, panel, policy)
+    report_step()
+    market = _Market(panel, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
+    player = _player(config, decisions, market)
+    rows = player.rows
+    _check_prices(panel, rows, period.first, "symbol")
+    run = player.run(market.costs, 0)
+    report_step()
+    yardsticks = _yardsticks(market, rows, config)
+    own = [panel.index_of(benchmark)] if benchmark else rows
+    setting = Setting(
+        strategy={"type": type_key, "config": config.model_dump(mode="json")},
+        symbols=[panel.symbols[row] for row in rows],
+        times=panel.times[period.first :],
+        all_times=panel.times,
+        frequency=panel.frequency,
+        bars_per_year=panel.bars_per_year,
+        currency=panel.currency,
+        dataset=panel.name,
+        capital=capital,
+        costs=market.costs,
+        fill_rule=_fill_rule(player.options),
+        benchmark={
+            "symbol": benchmark,
+            "name": benchmark or ("buy_and_hold" if len(rows) == 1 else "equal_parts_held"),
+        },
+        unseen=_unseen(config, panel.times[period.first :]),
+        volume=panel.fields["volume"][rows] if "volume" in panel.fields else None,
+        history=history,
+        leaks=_leaks(type_key, config, panel, policy, period.first, player.options, report_step)
+        if check_leaks
+        else None,
+    )
+    document = build(setting, run, market.hold(own), yardsticks, player.run, report_step)
+    if study:
+        document[study] = _study(study, config, market, player.options, dict(study_options or {}), on_progress)
+    return document
+
+
+def _study(
+    name: str, config: StrategyConfig, market: _Market, options: Options, given: dict[str, Any],
+    on_progress: Progress | None,
+) -> dict[str, Any]:  # fmt: skip
+    from apps.strategies.engine import studies
+
+    def on_step(done: float, total: float) -> None:
+        if on_progress is not None:
+            on_progress(done, total, "run")
+
+    prepared = studies.Study.of(config, market.panel, market.first, market.costs, options)
+    if name == studies.SWEEP:
+        return studies.sweep(prepared, on_step)
+    return studies.walk_forward(prepared, on_step=on_step, **given)
+
+
+def _leaks(
+    type_key: str, config: StrategyConfig, panel: BarPanel, policy: Policy | None, first: int, options: Options,
+    on_step: Callable[[], None],
+) -> dict[str, Any]:  # fmt: skip
+    from apps.strategies.engine.honesty import examine
+
+    return examine(type_key, config, panel, policy, first=first, fill_rule=_fill_rule(options), on_step=on_step)
+
+
+@dataclass(frozen=True)
+class _Period:
+    first: int
+    last: np.datetime64
+
+
+def _period(config: StrategyConfig, panel: BarPanel, start: date | None, end: date | None) -> _Period:
+    """Return the first bar and the last day; refuse what the data does not cover."""
+    days = panel.times.astype("datetime64[D]")
+    if not len(days):
+        raise Refusal("no_bars", N_("%(dataset)s holds no bars."), dataset=panel.name or "-")
+    low, high = days[0], days[-1]
+    first_day = np.datetime64(start or _within(getattr(config, "test_start", None), low, high) or low, "D")
+    last_day = np.datetime64(end or _within(getattr(config, "test_end", None), low, high) or high, "D")
+    for field, day in (("start", first_day), ("end", last_day)):
+        if not low <= day <= high:
+            raise Refusal(
+                "dates_outside_data",
+                N_("%(day)s lies outside the data: %(dataset)s has bars from %(first)s to %(last)s."),
+                field=field, day=str(day), dataset=panel.name or "-", first=str(low), last=str(high),
+            )  # fmt: skip
+    if first_day >= last_day:
+        raise Refusal(
+            "dates_out_of_order", N_("%(late)s must come after %(early)s."), field="end", early="start", late="end"
+        )
+    first = int(np.searchsorted(days, first_day))
+    if int(np.searchsorted(days, last_day, "right")) - first < 2:
+        raise Refusal("too_few_bars", N_("There are fewer than two bars between these dates."), field="start")
+    return _Period(first, last_day)
+
+
+def _within(day: date | None, low: np.datetime64, high: np.datetime64) -> date | None:
+    return day if day is not None and low <= np.datetime64(day, "D") <= high else None
+
+
+def _check_prices(panel: BarPanel, rows: list[int], first: int, field: str) -> None:
+    """Refuse instruments without a single price in the period."""
+    for row in rows:
+        if not (np.isfinite(panel.close[row, first:]) & np.isfinite(panel.open[row, first:])).any():
+            raise Refusal(
+                "no_prices",
+                N_("%(symbol)s has no prices between these dates."),
+                field=field,
+                symbol=panel.symbols[row],
+            )
+
+
+def _unseen(config: StrategyConfig, times: NDArray[np.datetime64]) -> float:
+    """Return the share of the bars on or after the day from which the configuration counts them as unseen."""
+    day = getattr(config, "test_start", None)
+    return 0.0 if day is None else float(np.mean(times >= np.datetime64(day, "ns")))
+
+
+def _stepper(on_progress: Progress | None) -> Callable[[], None]:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done = min(done + 1, STEPS)
+        if on_progress is not None:
+            on_progress(float(done), float(STEPS), "run")
+
+    return step
+
+
+@dataclass(frozen=True)
+class _Market:
+    """Prices, the first bar, costs and capital: what every run of one report shares."""
+
+    panel: BarPanel
+    first: int
+    costs: Costs
+    capital: float
+
+    def bars(self, row: int) -> Bars:
+        return Bars.of(*(self.panel.fields[name][row] for name in ("open", "close", "high", "low")))
+
+    def weigh(self, weights: Floats, rows: list[int], costs: Costs, options: Options) -> Result:
+        opens, closes = self.panel.open[rows], self.panel.close[rows]
+        return run_weights(weights, opens, closes, costs, options, first=self.first)
+
+    def hold(self, rows: list[int]) -> Floats:
+        """Return the equity of buying ``rows`` in equal parts and holding them, all money invested."""
+        options = Options(capital=self.capital, fraction=1.0, cash_short="reduce")
+        if len(rows) == 1:
+            return run_rule("buy_and_hold", {}, self.bars(rows[0]), self.costs, options, first=self.first).equity
+        weights = np.full((len(rows), len(self.panel.times)), np.nan)
+        close = self.panel.close[rows]
+        for i in range(len(rows)):
+            listed = np.flatnonzero(np.isfinite(close[i, self.first :]))
+            weights[i, self.first + listed[0]] = 1.0 / len(rows)
+        return self.weigh(weights, rows, self.costs, options).equity
+
+    def equal(self, rows: list[int], every: int) -> Floats:
+        """Return the equity of equal weights, restored every ``every`` bars."""
+        weights = np.full((len(rows), len(self.panel.times)), np.nan)
+        weights[:, self.first :: every] = 1.0 / len(rows)
+        options = Options(capital=self.capital, cash_short="reduce")
+        return self.weigh(weights, rows, self.costs, options).equity
+
+
+def _yardsticks(market: _Market, rows: list[int], config: StrategyConfig) -> list[Baseline]:
+    found = [Baseline("buy_and_hold", market.hold(rows))]
+    if len(rows) > 1:
+        found.append(Baseline("equal_weight", market.equal(rows, getattr(config, "rebalance", 1))))
+    bars = len(market.panel.times) - market.first
+    return [*found, Baseline("do_nothing", np.full(bars, market.capital))]
+
+
+@dataclass(frozen=True)
+class _Player:
+    """Runs one strategy's decisions: ``run(costs, delay)`` acts ``delay`` bars late."""
+
+    rows: list[int]
+    options: Options
+    run: Callable[[Costs, int], Result]
+
+
+def _player(config: StrategyConfig, decisions: Decisions, market: _Market) -> _Player:
+    options = _options(config, market.capital)
+    if isinstance(decisions, TargetWeights):
+        return _weights_player(decisions.weights, config, options, market)
+    if not isinstance(config, (RuleConfig, AlgorithmicTradingConfig)):
+        raise TypeError(f"{type(config).__name__} decides on one instrument, so it needs a symbol")
+    row = market.panel.index_of(config.symbol)
+    bars = market.bars(row)
+    if isinstance(decisions, NamedRule):
+        rule, first = decisions, market.first
+
+        def by_rule(costs: Costs, delay: int) -> Result:
+            if not delay:
+                return run_rule(rule.name, rule.params, bars, costs, options, first=first)
+            return run_targets(
+                _late(rule_targets(rule.name, rule.params, bars), delay), bars, costs, options, first=first
+            )
+
+        return _Player([row], options, by_rule)
+    wanted = _row_of(decisions, row, len(bars))
+
+    def by_targets(costs: Costs, delay: int) -> Result:
+        return run_targets(_late(wanted, delay), bars, costs, options, first=market.first)
+
+    return _Player([row], options, by_targets)
+
+
+def _row_of(decisions: TargetPositions, row: int, bars: int) -> NDArray[np.int8]:
+    """Return the targets of one instrument from those of all, or of it alone."""
+    targets = np.atleast_2d(decisions.targets)
+    chosen = targets[0 if len(targets) == 1 else row]
+    if len(chosen) != bars:
+        raise Refusal("bad_targets", N_("There must be one target for each bar."))
+    return np.asarray(chosen, np.int8)
+
+
+def _late(targets: NDArray[np.int8], delay: int) -> NDArray[np.int8]:
+    return np.concatenate([np.full(delay, HOLD, np.int8), targets[: len(targets) - delay]]) if delay else targets
+
+
+def _weights_player(weights: Floats, config: StrategyConfig, options: Options, market: _Market) -> _Player:
+    """Trade the instruments that are named, or else those that ever get a weight."""
+    named = [market.panel.index_of(symbol) for symbol in getattr(config, "symbols", [])]
+    rows = named or np.flatnonzero(np.nan_to_num(weights).any(axis=1)).tolist()
+    if not rows:
+        raise Refusal("no_weights", N_("The strategy gives no instrument a weight in this period."), field="start")
+    chosen = np.asarray(weights[rows] if len(weights) == len(market.panel.symbols) else weights, np.float64)
+
+    def by_weights(costs: Costs, delay: int) -> Result:
+        late = np.concatenate([np.full((len(rows), delay), np.nan), chosen[:, : chosen.shape[1] - delay]], axis=1)
+        return market.weigh(late, rows, costs, options)
+
+    return _Player(rows, options, by_weights)
+
+
+def _options(config: StrategyConfig, capital: float) -> Options:
+    """Return how orders are sized: an order that costs more than the cash is cut to it."""
+    options = Options(capital=capital, fraction=1.0, cash_short="reduce")
+    if isinstance(config, AlgorithmicTradingConfig):
+        return replace(options, allow_short=config.allow_short)
+    if isinstance(config, RuleConfig):
+        return replace(
+            options,
+            sizing=config.sizing,
+            fraction=config.fraction / 100.0,
+            shares=float(config.shares),
+            stop_loss=None if config.stop_loss is None else config.stop_loss / 100.0,
+            take_profit=None if config.take_profit is None else config.take_profit / 100.0,
+            armed=config.armed,
+        )
+    return options
+
+
+def _fill_rule(options: Options) -> dict[str, Any]:
+    return {
+        "signal": "close",
+        "fill": "next_open",
+        "whole_shares": True,
+        "sizing": options.sizing,
+        "stop_loss": options.stop_loss,
+        "take_profit": options.take_profit,
+        "armed": options.armed,
+        "allow_short": options.allow_short,
+        "cash_short": options.cash_short,
+    }

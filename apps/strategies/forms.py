@@ -1,0 +1,223 @@
+"""A form made from a configuration: nothing about a field is said twice."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from django.utils.translation import gettext
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from apps.accounts.models import User
+from apps.marketdata.models import Dataset
+from apps.marketdata.selectors import dataset_by_name, dataset_visible
+from apps.strategies.engine.registry import InvalidConfig, strategy_type
+from apps.strategies.wording import choice_label
+from apps.ui.engine.refusal import Refusal
+
+#: Symbols offered in a form; a dataset may have thousands.
+MANY_SYMBOLS = 500
+
+
+@dataclass
+class FormField:
+    """One row of the form: what to show, what was entered, what is wrong with it."""
+
+    name: str
+    label: str
+    help: str
+    unit: str
+    kind: str
+    value: Any
+    default: str
+    choices: list[tuple[str, str]] = field(default_factory=list)
+    only_name: str = ""
+    only_value: str = ""
+    error: str = ""
+    changed: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Return the value as it is read, not as it is entered."""
+        if self.kind == "bool":
+            return gettext("yes") if self.value else gettext("no")
+        if self.kind == "choice":
+            return dict(self.choices).get(self.value, self.value)
+        return self.value or "–"
+
+
+@dataclass
+class FormGroup:
+    title: str
+    fields: list[FormField]
+
+
+class ConfigForm:
+    """The form of one strategy type, filled with ``values``, with the errors of the last try."""
+
+    def __init__(
+        self,
+        type_key: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        base: Mapping[str, Any] | None = None,
+        datasets: list[tuple[str, str]] | None = None,
+        symbols: list[str] | None = None,
+    ) -> None:
+        self.type = strategy_type(type_key)
+        self.values = dict(values or {})
+        self.base = dict(base) if base is not None else None
+        self.errors: dict[str, str] = {}
+        self.datasets, self.symbols = datasets or [], symbols or []
+
+    def add_errors(self, invalid: InvalidConfig) -> None:
+        for item in invalid.errors:
+            self.errors.setdefault(item.field, gettext(item.message) % item.params)
+
+    @property
+    def error_lines(self) -> list[tuple[str, str]]:
+        """Return (label, sentence) of every error, in the order of the form."""
+        fields = self.type.config.model_fields
+        order = [name for name in fields if name in self.errors] + [name for name in self.errors if name not in fields]
+        return [(gettext(fields[name].title or name) if name in fields else "", self.errors[name]) for name in order]
+
+    @property
+    def other_error(self) -> str:
+        """Return an error that belongs to no field of the form."""
+        return next((text for name, text in self.errors.items() if name not in self.type.config.model_fields), "")
+
+    @property
+    def first_error(self) -> str:
+        return next((name for name in self.type.config.model_fields if name in self.errors), "")
+
+    def groups(self) -> list[FormGroup]:
+        found: dict[str, FormGroup] = {}
+        for name, info in self.type.config.model_fields.items():
+            title = _extra(info).get("group", "")
+            group = found.setdefault(title, FormGroup(gettext(title) if title else "", []))
+            group.fields.append(self._field(name, info))
+        return list(found.values())
+
+    def _field(self, name: str, info: FieldInfo) -> FormField:
+        extra, default = _extra(info), _default(info)
+        value = self.values.get(name, default)
+        only = next(iter(extra.get("only", {}).items()), ("", ""))
+        kind, choices = self._kind(info, extra)
+        return FormField(
+            name=name,
+            label=gettext(info.title or name),
+            help=gettext(info.description) if info.description else "",
+            unit=gettext(extra["unit"]) if extra.get("unit") else "",
+            kind=kind,
+            value=entered(value),
+            default=entered(default),
+            choices=choices,
+            only_name=only[0],
+            only_value=only[1],
+            error=self.errors.get(name, ""),
+            changed=self.base is not None and entered(self.base.get(name)) != entered(value),
+        )
+
+    def _kind(self, info: FieldInfo, extra: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+        widget = extra.get("widget", "")
+        if widget == "dataset" and self.datasets:
+            return "select", self.datasets
+        if widget in {"symbol", "symbols"}:
+            return widget, [(symbol, symbol) for symbol in self.symbols]
+        plain = _plain(info.annotation)
+        if typing.get_origin(plain) is Literal:
+            return "choice", [(str(item), choice_label(str(item))) for item in typing.get_args(plain)]
+        kinds = {bool: "bool", int: "number", float: "number", date: "date"}
+        return kinds.get(plain, "text"), []
+
+
+def config_form(user: User, key: str, values: dict[str, Any], base: dict[str, Any] | None = None) -> ConfigForm:
+    """Return the form of a type with the datasets ``user`` sees and the symbols of the chosen one."""
+    visible = dataset_visible(user).filter(archived_at=None).order_by("name", "-version")
+    newest: dict[str, Dataset] = {}
+    for dataset in visible:
+        newest.setdefault(dataset.name, dataset)
+    chosen = str(values.get("dataset") or strategy_type(key).config.model_fields["dataset"].default)
+    datasets = [(name, f"{name} ({dataset.get_verdict_display()})") for name, dataset in newest.items()]
+    if chosen and chosen not in newest:
+        datasets.append((chosen, chosen))
+    try:
+        symbols = list(dataset_by_name(user, chosen).symbols.values_list("symbol", flat=True)[:MANY_SYMBOLS])
+    except Refusal:
+        symbols = []
+    return ConfigForm(key, values, base=base, datasets=datasets, symbols=symbols)
+
+
+def posted_values(type_key: str, data: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of a posted form as the configuration wants them.
+
+    An empty field means none where the field allows it, and its default otherwise.
+    """
+    values: dict[str, Any] = {}
+    for name, info in strategy_type(type_key).config.model_fields.items():
+        plain = _plain(info.annotation)
+        if plain is bool:
+            values[name] = name in data
+        elif name in data:
+            text = data[name].replace("\x00", "").strip()  # which PostgreSQL cannot store
+            if typing.get_origin(plain) is list:
+                values[name] = [item for item in text.replace("\uff0c", ",").replace(" ", ",").split(",") if item]
+            elif text or _optional(info.annotation) or typing.get_origin(plain) is Literal:
+                values[name] = text if text or typing.get_origin(plain) is Literal else None
+    return values
+
+
+def schema(type_key: str) -> dict[str, Any]:
+    """Return the JSON schema of a type, with titles and help in the active language."""
+    document = strategy_type(type_key).config.model_json_schema()
+    for item in document["properties"].values():
+        for key in ("title", "description", "group", "unit"):
+            if item.get(key):
+                item[key] = gettext(item[key])
+    return document
+
+
+def entered(value: Any) -> str:
+    """Return a value as it stands in an input."""
+    if value is None or value is PydanticUndefined:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return str(value)
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _default(info: FieldInfo) -> Any:
+    return info.get_default(call_default_factory=True)  # type: ignore[call-arg]
+
+
+def _optional(annotation: Any) -> bool:
+    return isinstance(annotation, types.UnionType) and type(None) in typing.get_args(annotation)
+
+
+def _plain(annotation: Any) -> Any:
+    """Return the type without its None."""
+    if _optional(annotation):
+        return next(item for item in typing.get_args(annotation) if item is not type(None))
+    return annotation
+
+
+def config_rows(type_key: str, config: Mapping[str, Any]) -> list[FormGroup]:
+    """Return a configuration as groups of rows to read; fields that do not matter in it are left out."""
+    groups = ConfigForm(type_key, config).groups()
+    values = {field.name: field.value for group in groups for field in group.fields}
+    for group in groups:
+        group.fields = [f for f in group.fields if not f.only_name or values.get(f.only_name) == f.only_value]
+    return groups

@@ -1,0 +1,138 @@
+"""Reading strategies; who may see what is decided here.
+
+Sessions are read through the relation's name: this room does not import theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Count, F, FloatField, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.http import Http404
+
+from apps.accounts.models import User
+from apps.accounts.shares import shared_ids
+from apps.strategies.models import Strategy, StrategyVersion
+
+#: The states in which a session is on its way; sessions/engine/states.py, tested to be equal.
+ACTIVE = ("queued", "running", "pausing", "cancelling")
+SORTS: Mapping[str, str] = {
+    "name": "name", "type": "type", "stage": "stage", "updated": "updated",
+    "return": "best_return", "sharpe": "best_sharpe", "sessions": "total_sessions",
+}  # fmt: skip
+
+
+def strategy_visible(user: User | None, write: bool = False) -> QuerySet[Strategy]:
+    """Strategies ``user`` may see: their own and those shared with them (``write``: to edit).
+
+    An administrator, and the program itself (None), see all.
+    """
+    rows = Strategy.objects.select_related("owner")
+    if user is None or user.is_administrator:
+        return rows
+    return rows.filter(Q(owner=user) | Q(pk__in=shared_ids(user, Strategy, write=write)))
+
+
+def strategy_for_user(user: User | None, pk: int, write: bool = False) -> Strategy:
+    """Return the strategy, or Http404 where it is not there or not this person's."""
+    strategy = strategy_visible(user, write).filter(pk=pk).first()
+    if strategy is None:
+        raise Http404
+    return strategy
+
+
+def strategy_by_name(user: User | None, text: str) -> Strategy:
+    """Return the strategy with this id or name (the person's own first)."""
+    rows = strategy_visible(user)
+    if text.isdecimal() and len(text) < 18:
+        found = rows.filter(pk=int(text)).first()
+        if found is not None:
+            return found
+    found = rows.filter(name=text, owner=user).first() or rows.filter(name=text).first()
+    if found is None:
+        raise Http404(text)
+    return found
+
+
+def with_results(rows: QuerySet[Strategy]) -> QuerySet[Strategy]:
+    """Add, in the same query: sessions, last training, best out-of-sample result and its session."""
+    session = _session_model()
+    mine = session.objects.filter(version__strategy=OuterRef("pk"))
+    training = mine.filter(kind="training").order_by("-id")
+    best = mine.filter(status="completed", out_of_sample=True, result_sharpe__isnull=False).order_by(
+        "-result_sharpe", "-id"
+    )
+    newest = StrategyVersion.objects.filter(strategy=OuterRef("pk")).order_by("-number")
+    runs = "versions__run_sessions"
+    return rows.annotate(
+        total_sessions=Count(runs, distinct=True),
+        active_sessions=Count(runs, filter=Q(**{f"{runs}__status__in": ACTIVE}), distinct=True),
+        version_number=Subquery(newest.values("number")[:1], output_field=IntegerField()),
+        last_training=Subquery(training.values("id")[:1], output_field=IntegerField()),
+        last_training_status=Subquery(training.values("status")[:1]),
+        last_training_at=Subquery(training.values("created")[:1]),
+        best_session=Subquery(best.values("id")[:1], output_field=IntegerField()),
+        best_sharpe=Subquery(best.values("result_sharpe")[:1], output_field=FloatField()),
+        best_return=Subquery(best.values("result_return")[:1], output_field=FloatField()),
+    )
+
+
+def _session_model() -> Any:
+    """Return the model at the other end of ``StrategyVersion.run_sessions``."""
+    return StrategyVersion._meta.get_field("run_sessions").related_model
+
+
+def strategy_list(
+    user: User | None, *, search: str = "", type_key: str = "", stage: str = "", archived: bool = False, sort: str = ""
+) -> QuerySet[Strategy]:
+    """Return the strategies ``user`` sees with their results, filtered and sorted."""
+    rows = strategy_visible(user).filter(archived_at__isnull=not archived)
+    if search:
+        rows = rows.filter(Q(name__icontains=search) | Q(description__icontains=search))
+    if type_key:
+        rows = rows.filter(type=type_key)
+    if stage:
+        rows = rows.filter(stage=stage)
+    field = F(SORTS.get(sort.lstrip("-"), "updated"))
+    descending = sort.startswith("-") or not sort
+    order = field.desc(nulls_last=True) if descending else field.asc(nulls_last=True)
+    return with_results(rows).order_by(order, "-id")
+
+
+def versions_with_results(strategy: Strategy) -> QuerySet[StrategyVersion]:
+    """Return the versions, newest first, each with its sessions and best out-of-sample figures."""
+    session = _session_model()
+    best = session.objects.filter(
+        version=OuterRef("pk"), status="completed", out_of_sample=True, result_sharpe__isnull=False
+    ).order_by("-result_sharpe", "-id")
+    return (
+        strategy.versions.select_related("author")
+        .annotate(
+            total_sessions=Count("run_sessions", distinct=True),
+            best_session=Subquery(best.values("id")[:1], output_field=IntegerField()),
+            best_sharpe=Subquery(best.values("result_sharpe")[:1], output_field=FloatField()),
+            best_return=Subquery(best.values("result_return")[:1], output_field=FloatField()),
+        )
+        .order_by("-number")
+    )
+
+
+def version_of(strategy: Strategy, number: int) -> StrategyVersion:
+    version = strategy.versions.filter(number=number).first()
+    if version is None:
+        raise Http404
+    return version
+
+
+def sessions_of(strategy: Strategy) -> QuerySet[Any]:
+    """Return the strategy's sessions, newest first."""
+    found: QuerySet[Any] = (
+        _session_model().objects.filter(version__strategy=strategy).select_related("version").order_by("-id")
+    )
+    return found
+
+
+def trained_sessions(strategy: Strategy) -> QuerySet[Any]:
+    """Return the finished trainings whose best checkpoint can decide in a backtest."""
+    return sessions_of(strategy).filter(kind="training", status="completed", verifies=None)

@@ -1,0 +1,200 @@
+"""The broker of the third door: takes orders after a close, fills them from the next bar on.
+
+The arithmetic of cash and fees is the kernel's, operation by operation, so the same decisions leave
+the same bytes in the ledger.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from apps.trading.engine.backtest.market import Market
+from apps.trading.engine.backtest.options import Options
+from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
+from apps.trading.engine.costs import Costs, order_fee
+
+Fill = tuple[int, int, int, int, float, float, float]
+
+
+class Broker:
+    """Account, open orders and ledger of one run over lists of prices, one list an instrument."""
+
+    def __init__(
+        self, prices: list[dict[str, list[float]]], costs: Costs, options: Options, market: Market | None,
+        slippage: Slippage | None, participation: float, leverage: float,
+    ) -> None:  # fmt: skip
+        self.prices, self.costs, self.options, self.market = prices, costs, options, market
+        self.slippage, self.participation, self.leverage = slippage, participation, leverage
+        count = len(prices)
+        self.cash, self.equity = options.capital, options.capital
+        self.held, self.last, self.bought = [0.0] * count, [0.0] * count, [0.0] * count
+        self.orders: list[Order] = []
+        self.open: list[Order] = []
+        self.fills: list[Fill] = []
+        self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
+        self._rules = [_rows(market, s) for s in range(count)] if market else []
+        self._day = [int(d) for d in market.day] if market else []
+
+    def submit(self, order: Order) -> Order:
+        """Take an order, or refuse it with the reason."""
+        order.reason = self._refusal(order)
+        order.status = "refused" if order.reason else "open"
+        self.orders.append(order)
+        if not order.reason:
+            self.open.append(order)
+        return order
+
+    def cancel(self, order: Order) -> bool:
+        """Cancel what is left of an open order; False where there is nothing left."""
+        if order.status != "open":
+            return False
+        order.status = "cancelled"
+        self.open.remove(order)
+        return True
+
+    def _refusal(self, order: Order) -> str:
+        quantity = order.quantity
+        if not 0 < quantity < math.inf:
+            return "quantity"
+        held, lot = self.held[order.symbol], self.costs.lot
+        minimum, step = self._rules[order.symbol][2:4] if self._rules else (lot, lot)
+        closes = order.side * held < 0 and quantity <= abs(held)
+        if not closes and (quantity < minimum or not whole_steps(quantity - minimum, step)):
+            return "below_lot" if quantity < minimum else "lot"
+        if closes and self._rules and quantity != abs(held) and step > 1 and quantity % step not in (0.0, held % step):
+            return "lot"
+        if order.side < 0 and quantity > held and not self.options.allow_short:
+            return "not_held"
+        return ""
+
+    def match(self, t: int) -> None:
+        """Fill open orders from bar ``t``: sales first, each leg in the order given."""
+        if self._day and (t == 0 or self._day[t] != self._day[t - 1]):
+            self.bought = [0.0] * len(self.held)
+        if not self.open:
+            return
+        room: dict[int, float] = {}
+        for side in (-1, 1):
+            for order in self.open:
+                if order.side == side:
+                    self._try(order, t, room)
+        for order in self.open:
+            if order.kind == "trailing" and order.status == "open" and self.prices[order.symbol]["close"][t] > 0:
+                follow(order, self.prices[order.symbol]["high"][t], self.prices[order.symbol]["low"][t])
+        self.open = [order for order in self.open if order.status == "open"]
+
+    def _try(self, order: Order, t: int, room: dict[int, float]) -> None:
+        s, bar = order.symbol, self.prices[order.symbol]
+        if not (bar["open"][t] > 0 and bar["close"][t] > 0):
+            return
+        price, slips = touched(order, bar["open"][t], bar["high"][t], bar["low"][t], bar["close"][t])
+        if math.isnan(price) or not self._may_trade(order, price, t):
+            return
+        size = self._size(order, t, bar, room)
+        if size <= 0:
+            return
+        if slips:
+            price = self._slipped(order, size, bar, price, t)
+        size = self._fitting(order, size, price)
+        if size > 0:
+            room[s] = room.get(s, math.inf) - size
+            self._fill(order, t, size, price)
+
+    def _may_trade(self, order: Order, price: float, t: int) -> bool:
+        """Return whether the price limit leaves anyone to trade with: nothing is bought at limit up."""
+        if not self._rules:
+            return True
+        up, down = self._rules[order.symbol][0][t], self._rules[order.symbol][1][t]
+        if price > up or price < down:  # no such trade can have been: the bar is at fault
+            return False
+        return not (price >= up if order.side > 0 else price <= down)
+
+    def _slipped(self, order: Order, size: float, bar: dict[str, list[float]], price: float, t: int) -> float:
+        lost = self.costs.slippage
+        if self.slippage is not None:
+            lost += self.slippage(size, bar["volume"][t] if "volume" in bar else 0.0, price)
+        price = price * (1.0 - lost) if order.side < 0 else price * (1.0 + lost)
+        if self._rules:
+            up, down = self._rules[order.symbol][0][t], self._rules[order.symbol][1][t]
+            price = price if math.isnan(up) else min(price, up)
+            price = price if math.isnan(down) else max(price, down)
+        return price
+
+    def _size(self, order: Order, t: int, bar: dict[str, list[float]], room: dict[int, float]) -> float:
+        size, s = order.left, order.symbol
+        step = self._rules[s][3] if self._rules else self.costs.lot
+        whole = True
+        if order.plan:
+            due = order.plan[min(t - order.bar - 1, len(order.plan) - 1)] - order.filled
+            whole, size = due >= size, min(size, due)
+        if self.participation and "volume" in bar:
+            limit = room.setdefault(s, self.participation * bar["volume"][t])
+            whole, size = whole and limit >= size, min(size, limit)
+        if order.side < 0 and not self.options.allow_short:
+            locked = self.bought[s] if self._rules and self._rules[s][4] else 0.0
+            sellable = self.held[s] - locked
+            whole, size = whole and sellable >= size, min(size, sellable)
+        return size if whole else math.floor(size / step) * step
+
+    def _fitting(self, order: Order, size: float, price: float) -> float:
+        """Return what the account can pay for: all, a part, or nothing (``cash_short``)."""
+        held = self.held[order.symbol]
+        cover = max(-held * order.side, 0.0)
+        if size <= cover:
+            return size
+        power = self.cash
+        if self.leverage > 1.0:
+            gross = sum(abs(h) * p for h, p in zip(self.held, self.last, strict=True))
+            power = self.leverage * max(self.equity, 0.0) - gross
+        fee = order_fee(size * price, size, order.side < 0, *self._fee)
+        if size * price + fee <= power:
+            return size
+        lot = self.costs.lot
+        fit = 0.0
+        if self.options.cash_short == "reduce" and power > 0:
+            fit = math.floor(min(size, power / (price * (1.0 + self._fee[0]) + self._fee[1])) / lot) * lot
+            while fit > 0 and fit * price + order_fee(fit * price, fit, order.side < 0, *self._fee) > power:
+                fit -= lot
+        fit = max(fit, cover)
+        order.reason = "cut_to_cash" if fit > 0 else "cash"
+        order.status = "open" if fit > 0 else "refused"
+        order.quantity = order.filled + fit if fit > 0 else order.quantity
+        return fit
+
+    def _fill(self, order: Order, t: int, size: float, price: float) -> None:
+        total = order.filled + size
+        fee = order_fee(size * price, size, order.side < 0, *self._fee)
+        if order.filled:  # the minimum is owed once an order, however many fills it takes
+            whole = order_fee(order.spent + size * price, total, order.side < 0, *self._fee)
+            fee = max(whole - order.fee, 0.0)
+        signed = size if order.side > 0 else -size
+        self.held[order.symbol] += signed
+        self.cash -= signed * price + fee
+        order.filled, order.fee, order.spent = total, order.fee + fee, order.spent + size * price
+        if order.side > 0:
+            self.bought[order.symbol] += size
+        if order.filled >= order.quantity:
+            order.status = "filled"
+        self.fills.append((t, order.symbol, order.side, 0, size, price, fee))
+
+    def value(self, t: int) -> float:
+        """Mark the account at the close of bar ``t``; a missing close keeps the last."""
+        value = self.cash
+        for s, bar in enumerate(self.prices):
+            close = bar["close"][t]
+            if close > 0:
+                self.last[s] = close
+            value += self.held[s] * self.last[s]
+        self.equity = value
+        return value
+
+
+def whole_steps(quantity: float, step: float) -> bool:
+    count = quantity / step
+    return abs(count - round(count)) < 1e-6
+
+
+def _rows(market: Market, s: int) -> tuple[Any, ...]:
+    up, down = market.up[s].tolist(), market.down[s].tolist()
+    return up, down, float(market.minimum[s]), float(market.step[s]), int(market.settle[s])

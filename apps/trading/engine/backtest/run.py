@@ -1,0 +1,287 @@
+"""The doors of the backtester."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.trading.engine.backtest import kernel, rules
+from apps.trading.engine.backtest.options import HOLD, LEDGER, REFUSALS, Options, Result
+from apps.trading.engine.costs import Costs
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One instrument: (T,) arrays of prices. A bar without an open and a close above zero did not trade."""
+
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+
+    @classmethod
+    def of(cls, open_: Any, close: Any, high: Any = None, low: Any = None) -> Bars:
+        """Build bars; without highs and lows a bar spans its open and close."""
+        first, last = np.ascontiguousarray(open_, np.float64), np.ascontiguousarray(close, np.float64)
+        top = np.maximum(first, last) if high is None else np.ascontiguousarray(high, np.float64)
+        bottom = np.minimum(first, last) if low is None else np.ascontiguousarray(low, np.float64)
+        return cls(first, top, bottom, last)
+
+    @cached_property
+    def listed(self) -> Listed:
+        """The bars that traded; looked for once, however often they are run over."""
+        return Listed.of(self)
+
+    @cached_property
+    def units(self) -> Floats:
+        """The price grids to try (``rules.price_units``); bars that did not trade must be gone."""
+        return rules.price_units(self.close)
+
+    def since(self, first: int) -> Bars:
+        return Bars(self.open[first:], self.high[first:], self.low[first:], self.close[first:])
+
+    def __len__(self) -> int:
+        return len(self.close)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The bars that traded, and where they lie among all."""
+
+    bars: Bars
+    index: NDArray[np.int64] | None
+    length: int
+
+    @classmethod
+    def of(cls, bars: Bars) -> Listed:
+        if rules.all_traded(bars.open) and rules.all_traded(bars.close):
+            return cls(bars, None, len(bars))
+        index = np.flatnonzero(np.all([(p > 0) & np.isfinite(p) for p in (bars.open, bars.close)], axis=0))
+        return cls(Bars(*(getattr(bars, f)[index] for f in ("open", "high", "low", "close"))), index, len(bars))
+
+    def first(self, first: int) -> int:
+        """Return the number of the first bar that traded at or after ``first``."""
+        return first if self.index is None else int(np.searchsorted(self.index, first))
+
+    def spread(self, values: Floats, first: int, before: float) -> Floats:
+        """Return series over traded bars as one over all bars from ``first``; gaps keep the last value."""
+        if self.index is None:
+            return values
+        positions = np.searchsorted(self.index[self.first(first) :], np.arange(first, self.length), side="right")
+        return np.concatenate([[before], values])[positions]
+
+
+def run_rule(
+    name: str,
+    params: Mapping[str, float],
+    bars: Bars,
+    costs: Costs | None = None,
+    options: Options | None = None,
+    *,
+    first: int = 0,
+    tick: float | None = None,
+) -> Result:
+    """Trade a named rule over ``bars[first:]``; earlier bars only warm its indicators up.
+
+    ``params``: fast and slow (sma_cross); window, low and high (rsi_reversal). ``tick`` None
+    finds the price grid from the data.
+    """
+    listed = bars.listed
+    decision = (*_rule(name, params), _units(listed.bars, tick), listed.first(first))
+    return _simulate(listed, listed.bars, kernel.simulate_rule, decision, costs, options, first)
+
+
+def run_targets(
+    targets: NDArray[np.int8],
+    bars: Bars,
+    costs: Costs | None = None,
+    options: Options | None = None,
+    *,
+    first: int = 0,
+) -> Result:
+    """Trade the side wanted after each close: (T,) of -1, 0, 1, or ``HOLD`` for no order."""
+    if len(targets) != len(bars):
+        raise Refusal("bad_targets", N_("There must be one target for each bar."))
+    listed = bars.listed
+    wanted = np.ascontiguousarray(targets if listed.index is None else targets[listed.index], np.int8)
+    start = listed.first(first)
+    return _simulate(listed, listed.bars.since(start), kernel.simulate, (wanted[start:],), costs, options, first)
+
+
+def rule_targets(name: str, params: Mapping[str, float], bars: Bars, *, tick: float | None = None) -> NDArray[np.int8]:
+    """Return what a named rule wants after each close, as the signal door takes it."""
+    listed = bars.listed
+    out = np.empty(len(listed.bars), np.int8)
+    rule, fast, slow, low, high = _rule(name, params)
+    rules.rule_signals(rule, listed.bars.close, _units(listed.bars, tick), fast, slow, low, high, out)
+    if listed.index is None:
+        return out
+    spread = np.full(len(bars), HOLD, np.int8)
+    spread[listed.index] = out
+    return spread
+
+
+def run_weights(
+    weights: Floats,
+    open_: Floats,
+    close: Floats,
+    costs: Costs | None = None,
+    options: Options | None = None,
+    *,
+    invest: float = 1.0,
+    first: int = 0,
+) -> Result:
+    """Hold target weights (S, T) of ``invest`` times equity; a NaN weight keeps the shares held.
+
+    ``weights.rebalance`` says when and in what order fills happen.
+    """
+    from apps.trading.engine.backtest.weights import rebalance
+
+    costs, options = costs or Costs(), options or Options()
+    if weights.shape != close.shape or open_.shape != close.shape:
+        raise Refusal("bad_targets", N_("There must be one weight for each instrument and bar."))
+    symbols, bars = close.shape[0], close.shape[1] - first
+    refused = np.zeros(len(REFUSALS), np.int64)
+    equity = np.empty(bars)
+    wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
+    room = 1024 + bars * symbols // 8
+    while True:
+        ledger = np.empty(room, LEDGER)
+        refused[:] = 0
+        fills = rebalance(
+            wanted, opens, closes, first, options.capital, invest, options.allow_short, options.cash_short == "reduce",
+            *_cost_numbers(costs), ledger, refused, equity,
+        )  # fmt: skip
+        if fills <= room:
+            return Result(ledger[:fills].copy(), equity, _counts(refused), first, options.capital, symbols)
+        room = fills
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Results of a grid, (F, S) arrays; pairs that are not fast < slow hold NaN and no fills."""
+
+    fasts: NDArray[np.int64]
+    slows: NDArray[np.int64]
+    final: Floats
+    drawdown: Floats
+    sharpe: Floats
+    fills: NDArray[np.int64]
+
+
+def sweep(
+    fasts: Any,
+    slows: Any,
+    bars: Bars,
+    costs: Costs | None = None,
+    options: Options | None = None,
+    *,
+    first: int = 0,
+    tick: float | None = None,
+) -> Sweep:
+    """Run the moving-average rule for every pair of ``fasts`` and ``slows`` in one compiled loop."""
+    from apps.trading.engine.backtest.sweep import sweep_grid
+
+    listed = bars.listed
+    b = listed.bars
+    rows, columns = np.asarray(fasts, np.int64), np.asarray(slows, np.int64)
+    shape = (len(rows), len(columns))
+    final, drawdown, sharpe = (np.full(shape, np.nan) for _ in range(3))
+    fills = np.zeros(shape, np.int64)
+    options = options or Options()
+    start = listed.first(first)
+    if len(b) > start:
+        sweep_grid(
+            rows, columns, rules.price_unit(b.close, tick), b.open, b.high, b.low, b.close,
+            start, options.capital, *_option_numbers(options), *_cost_numbers(costs or Costs()), np.empty(0, LEDGER),
+            final, drawdown, sharpe, fills,
+        )  # fmt: skip
+    return Sweep(rows, columns, final, drawdown, sharpe, fills)
+
+
+def warm() -> None:
+    """Compile (or load from the cache) every kernel, so that the first run does not wait."""
+    prices = np.array([1.0, 2.0, 3.0, 2.0, 1.0])
+    bars = Bars.of(prices, prices)
+    run_rule("sma_cross", {"fast": 1, "slow": 2}, bars)
+    run_targets(rule_targets("buy_and_hold", {}, bars), bars)
+    run_weights(np.ones((1, 5)), prices[None], prices[None])
+    sweep([1], [2], bars)
+
+
+def _units(bars: Bars, tick: float | None) -> Floats:
+    return bars.units if tick is None else rules.price_units(bars.close, tick)
+
+
+def _rule(name: str, params: Mapping[str, float]) -> tuple[int, int, int, float, float]:
+    if name not in rules.RULES:
+        raise Refusal("unknown_rule", N_("There is no rule %(rule)s."), field="rule", rule=name)
+    code = rules.RULES[name]
+    if name == "sma_cross":
+        return code, int(params["fast"]), int(params["slow"]), 0.0, 0.0
+    if name == "rsi_reversal":
+        return code, int(params["window"]), 0, float(params["low"]), float(params["high"])
+    return code, 0, 0, 0.0, 0.0
+
+
+def _simulate(
+    listed: Listed,
+    bars: Bars,
+    loop: Callable[..., int],
+    decision: tuple[Any, ...],
+    costs: Costs | None,
+    options: Options | None,
+    first: int,
+) -> Result:
+    costs, options = costs or Costs(), options or Options()
+    start = listed.first(first)
+    count = len(listed.bars) - start
+    equity, refused = np.empty(count), np.zeros(len(REFUSALS), np.int64)
+    room = 1024 + count // 8
+    while True:
+        ledger = np.empty(room, LEDGER)
+        refused[:] = 0
+        fills = loop(
+            *decision, bars.open, bars.high, bars.low, bars.close, options.capital,
+            *_option_numbers(options), *_cost_numbers(costs), ledger, refused, equity,
+        )  # fmt: skip
+        if fills <= room:
+            break
+        room = fills
+    # A copy frees the room that was not needed, where there is much of it.
+    ledger = ledger[:fills] if fills > room // 8 else ledger[:fills].copy()
+    if start:
+        ledger["bar"] += start
+    if listed.index is not None:
+        ledger["bar"] = listed.index[ledger["bar"]]
+        equity = listed.spread(equity, first, options.capital)
+    return Result(ledger, equity, _counts(refused), first, options.capital)
+
+
+def _option_numbers(options: Options) -> tuple[bool, float, bool, bool, float, float, bool]:
+    fixed = options.sizing == "fixed_shares"
+    return (
+        fixed, float(options.shares if fixed else options.fraction), options.allow_short,
+        options.cash_short == "reduce", float(options.stop_loss or 0.0), float(options.take_profit or 0.0),
+        options.armed == "next_bar",
+    )  # fmt: skip
+
+
+def _cost_numbers(costs: Costs) -> tuple[float, float, float, float, float, float]:
+    return (
+        float(costs.rate), float(costs.per_share), float(costs.minimum), float(costs.sell_tax),
+        float(costs.slippage), float(costs.lot),
+    )  # fmt: skip
+
+
+def _counts(refused: NDArray[np.int64]) -> dict[str, int]:
+    return {name: int(count) for name, count in zip(REFUSALS, refused, strict=True)}

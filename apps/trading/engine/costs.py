@@ -1,0 +1,90 @@
+"""What a trade costs: the same numbers and the same arithmetic wherever money moves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+BP = 1e-4
+
+
+def order_fee(
+    notional: float, quantity: float, is_sell: bool, rate: float, per_share: float, minimum: float, sell_tax: float
+) -> float:
+    """Return commission and tax of one order; the compiled kernels compile this very function."""
+    fee = notional * rate + quantity * per_share
+    fee = max(fee, minimum)
+    if is_sell:
+        fee += notional * sell_tax
+    return fee
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of one market. Rates are fractions of the traded value (0.001 is 10 bp).
+
+    ``rate`` commission of each side; ``per_share`` commission by share; ``minimum`` the least
+    commission of an order; ``sell_tax`` on sales, opening a short included; ``slippage``
+    fraction of the price that market and stop orders lose; ``lot`` shares an order is a
+    multiple of.
+    """
+
+    rate: float = 0.0
+    per_share: float = 0.0
+    minimum: float = 0.0
+    sell_tax: float = 0.0
+    slippage: float = 0.0
+    lot: int = 1
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not math.isfinite(value) or value < 0:
+                raise Refusal("bad_costs", N_("%(name)s must be a number that is not negative."), name=item.name)
+        if self.lot < 1 or self.lot != int(self.lot):
+            raise Refusal("bad_costs", N_("%(name)s must be a whole number of at least 1."), name="lot")
+        if self.slippage >= 1:
+            raise Refusal("bad_costs", N_("%(name)s must lie below 100 %%."), name="slippage")
+
+    @classmethod
+    def from_bp(
+        cls,
+        commission_bp: float = 0.0,
+        *,
+        minimum: float = 0.0,
+        sell_tax_bp: float = 0.0,
+        slippage_bp: float = 0.0,
+        lot: int = 1,
+    ) -> Costs:
+        """Build costs from basis points, as people enter them."""
+        return cls(
+            rate=commission_bp * BP, minimum=minimum, sell_tax=sell_tax_bp * BP, slippage=slippage_bp * BP, lot=lot
+        )
+
+    def fee(self, quantity: float, price: float, *, sell: bool) -> float:
+        """Return what an order of ``quantity`` shares filled at ``price`` pays, in money."""
+        return order_fee(
+            quantity * price, quantity, sell, self.rate, self.per_share, self.minimum, self.sell_tax
+        )  # fmt: skip
+
+    def fill_price(self, price: float, *, sell: bool) -> float:
+        """Return the price a market order gets where the market shows ``price``."""
+        return price * (1.0 - self.slippage) if sell else price * (1.0 + self.slippage)
+
+    def scaled(self, factor: float) -> Costs:
+        """Return these costs times ``factor`` (the lot stays): the stress test of a report."""
+        return replace(
+            self,
+            rate=self.rate * factor,
+            per_share=self.per_share * factor,
+            minimum=self.minimum * factor,
+            sell_tax=self.sell_tax * factor,
+            slippage=min(self.slippage * factor, 0.99),
+        )
+
+    def document(self) -> dict[str, float]:
+        """Return the costs as JSON holds them."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}

@@ -1,0 +1,114 @@
+"""Questions to the rules in plain values: a price limit, whether an order is allowed, a fee."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from apps.trading.engine.rules.day import DayRules, day_rules, find_row, fund_payment
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+DEFAULT_BOARD = {"CN": "main", "US": "stock", "CRYPTO": "spot"}
+
+
+def answer(ask: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer one question: ``market``, ``date``, and what is asked about.
+
+    ``prev_close`` gives limit_up and limit_down (None: no limit); ``fee`` gives the money;
+    ``quantity`` with ``side`` gives allowed, reason and nearest_below.
+    """
+    market = str(ask.get("market", "CN")).upper()
+    day = date.fromisoformat(str(ask["date"]))
+    if "fee" in ask:
+        return {"fee": fee(market, day, ask)}
+    if "funding_rate" in ask:
+        return {"fee": fund_payment(float(ask["mark"]), float(ask["quantity"]), float(ask["funding_rate"]))}
+    listed = next((ask[key] for key in ("listed_for", "listing_day", "ipo_day", "session") if key in ask), None)
+    rules = day_rules(
+        market,
+        str(ask.get("board", DEFAULT_BOARD.get(market, ""))).lower(),
+        day,
+        st=bool(ask.get("st", False)),
+        delisting=bool(ask.get("delisting", False)),
+        listed_for=None if listed is None else int(listed),
+    )
+    found: dict[str, Any] = {"tick": rules.tick, "lot": rules.minimum, "step": rules.step, "t_plus": rules.settle}
+    limits = rules.limits(float(ask["prev_close"])) if "prev_close" in ask else None
+    if "prev_close" in ask:
+        found |= {"limit_up": limits[0] if limits else None, "limit_down": limits[1] if limits else None}
+    if "quantity" in ask or "price" in ask or ask.get("suspended"):
+        reason = refusal_of(rules, ask, limits)
+        found |= {"allowed": not reason, "reason": reason or None}
+        if "quantity" in ask:
+            found["nearest_below"] = rules.nearest_below(float(ask["quantity"]))
+    return found
+
+
+def refusal_of(rules: DayRules, ask: Mapping[str, Any], limits: tuple[float, float] | None) -> str:
+    """Return the code of the first rule an order breaks, or nothing."""
+    if ask.get("suspended"):
+        return "suspended"
+    return _price_refusal(rules, ask, limits) or ("quantity" in ask and _quantity_refusal(rules, ask)) or ""
+
+
+def _price_refusal(rules: DayRules, ask: Mapping[str, Any], limits: tuple[float, float] | None) -> str:
+    if ask.get("price") is None:
+        return ""
+    price = float(ask["price"])
+    ticks = price / float(ask.get("tick", rules.tick))
+    if abs(ticks - round(ticks)) > 1e-6:
+        return "tick"
+    if limits and not limits[1] <= price <= limits[0]:
+        return "price_limit"
+    at_limit = limits is not None and price == (limits[1] if ask.get("side") == "sell" else limits[0])
+    return "locked_at_limit" if at_limit and ask.get("locked") else ""
+
+
+def _quantity_refusal(rules: DayRules, ask: Mapping[str, Any]) -> str:
+    quantity = float(ask["quantity"])
+    if quantity <= 0:
+        return "quantity"
+    if rules.maxima and quantity > rules.maxima[1 if ask.get("order") == "market" else 0]:
+        return "maximum"
+    if ask.get("side") == "sell" and "held" in ask:
+        return _sale_refusal(rules, quantity, float(ask["held"]), float(ask.get("bought_today", 0.0)))
+    step = float(ask.get("step", 0.0))
+    whole = abs(quantity / step - round(quantity / step)) <= 1e-6 if step else rules.nearest_below(quantity) == quantity
+    if not whole:
+        return "lot"
+    least = float(ask.get("min_notional", rules.min_notional))
+    return "min_notional" if quantity * float(ask.get("price") or math.inf) < least else ""
+
+
+def _sale_refusal(rules: DayRules, quantity: float, held: float, bought_today: float) -> str:
+    if quantity > held:
+        return "not_held"
+    if rules.settle and quantity > held - bought_today:
+        return "t_plus_1"
+    return "" if rules.may_sell(quantity, held) else "lot"
+
+
+def fee(market: str, day: date, ask: Mapping[str, Any]) -> float:
+    """Return one fee of an order of ``notional`` (and ``quantity`` shares, for fees by share)."""
+    name, notional, sell = str(ask["fee"]), float(ask.get("notional", 0.0)), ask.get("side") == "sell"
+    board = str(ask.get("board", DEFAULT_BOARD.get(market, "")))
+    row = find_row(market, board, name, day)
+    if row is None:
+        raise Refusal(
+            "no_rule",
+            N_("No rule for %(what)s of %(board)s is known on %(day)s."),
+            what=name,
+            board=market,
+            day=str(day),
+        )
+    if name == "commission":
+        ceiling, least = row.value
+        return max(min(float(ask.get("rate", ceiling)), float(ceiling)) * notional, float(ask.get("minimum", least)))
+    if name == "taf":
+        return min(float(ask["quantity"]) * float(row.value[0]), float(row.value[1])) if sell else 0.0
+    if name in ("stamp_duty", "sec_fee") and not sell:
+        return 0.0
+    return notional * float(row.value)

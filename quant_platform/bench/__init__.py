@@ -1,0 +1,83 @@
+"""Benchmarks: what we promise to be fast, measured beside its peers in one run.
+
+``manage.py bench NAME`` prints medians of interleaved rounds. A benchmark is a function that
+returns ``Row`` objects; it is named here as a string so that listing them imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+BENCHMARKS: dict[str, str] = {
+    "backtest": "quant_platform.bench.backtest:rows",
+    "rl_env": "quant_platform.bench.rl_env:rows",
+    "push": "quant_platform.bench.push:rows",
+    "start": "quant_platform.bench.start:rows",
+    "features": "quant_platform.bench.features:rows",
+    "load": "quant_platform.bench.features:load_rows",
+    "signals": "quant_platform.bench.features:ic_rows",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure against its goal.
+
+    ``measured`` is compared with ``goal`` in ``unit``: at most, or at least where
+    ``more_is_better``. ``ours_s`` and ``peer_s`` are CPU seconds (wall where ``clock`` says so)
+    of the same work; ``peer_s`` is None, and ``note`` says why, where the peer did not run.
+    """
+
+    work: str
+    measured: float
+    goal: float
+    unit: str = "CPU s"
+    more_is_better: bool = False
+    ours_s: float | None = None
+    peer: str = ""
+    peer_s: float | None = None
+    clock: str = "cpu"
+    note: str = ""
+
+    @property
+    def met(self) -> bool:
+        return self.measured >= self.goal if self.more_is_better else self.measured <= self.goal
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times longer the peer takes."""
+        return self.peer_s / self.ours_s if self.peer_s and self.ours_s else None
+
+    def document(self) -> dict[str, object]:
+        return {
+            "work": self.work,
+            "ours_s": self.ours_s,
+            "peer": self.peer or None,
+            "peer_s": self.peer_s,
+            "ratio": self.ratio,
+            "goal": self.goal,
+            "measured": self.measured,
+            "unit": self.unit,
+            "more_is_better": self.more_is_better,
+            "clock": self.clock,
+            "met": self.met,
+            "note": self.note,
+        }
+
+
+def benchmark(name: str) -> Callable[[], Sequence[Row]]:
+    """Return the benchmark called ``name``; refuses an unknown one, naming those there are."""
+    try:
+        module, _, function = BENCHMARKS[name].partition(":")
+    except KeyError:
+        known = ", ".join([*BENCHMARKS, "all"])
+        raise Refusal(
+            "unknown_benchmark", N_("There is no benchmark %(name)s; choose one of %(known)s."), name=name, known=known
+        ) from None
+    rows: Callable[[], Sequence[Row]] = getattr(import_module(module), function)
+    return rows

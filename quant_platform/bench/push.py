@@ -1,0 +1,205 @@
+"""Push: how long a point takes from the process that says it to a hundred browsers, and whether any is lost.
+
+A real web process (daphne), four writer processes with the sink of a training (50 points a
+second each, flushed every ``QP_EVENT_FLUSH_MS``), and a hundred sockets that each follow all
+four. Latency counts from the moment a point is said, so the flush is part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from quant_platform.bench import Row
+from quant_platform.bench.peers import say
+
+BASE = Path(__file__).resolve().parents[2]
+SOCKETS, JOBS, POINTS_A_SECOND, SECONDS, WARM_UP = 100, 4, 50, 8.0, 1.0
+GOAL_MS = 100.0
+Frames = list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Latencies in ms over all deliveries; ``lost`` and ``repeated`` count deliveries."""
+
+    p50: float
+    p95: float
+    p99: float
+    delivered: int
+    lost: int
+    repeated: int
+    cpu: float
+
+
+def rows() -> Sequence[Row]:
+    """Measure on the database in use: SQLite, or a scratch database of the server in ``DATABASE_URL``."""
+    server = server_address()
+    kind = "PostgreSQL" if server else "SQLite"
+    with tempfile.TemporaryDirectory(prefix="quant-push-") as folder, scratch_database(server) as database:
+        figures = measure({**os.environ, "VAR_DIR": folder, "DATABASE_URL": database, "QP_ENV": "development"})
+    work = f"{SOCKETS} sockets × {JOBS} jobs × {POINTS_A_SECOND} points/s, {kind}"
+    note = f"p50 {figures.p50:.0f}, p99 {figures.p99:.0f} ms; web {figures.cpu:.0%} of a core; "
+    note += f"{figures.delivered} deliveries"
+    return [
+        Row(f"p95 of {work}", round(figures.p95, 1), GOAL_MS, "ms", clock="wall", note=note),
+        Row(f"points lost, {work}", figures.lost, 0, "points", clock="wall"),
+        Row(f"points repeated, {work}", figures.repeated, 0, "points", clock="wall"),
+    ]
+
+
+def server_address() -> str:
+    """Return the database server to measure on, empty for SQLite."""
+    return os.environ.get("DATABASE_URL", "")
+
+
+@contextmanager
+def scratch_database(server: str) -> Iterator[str]:
+    """Yield the address of an empty database that is gone afterwards; nothing for SQLite."""
+    if not server:
+        yield ""
+        return
+    import psycopg
+
+    name = f"quant_push_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+        try:
+            yield server.rsplit("/", 1)[0] + f"/{name}"
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+
+
+def measure(env: dict[str, str], seconds: float = SECONDS, sockets: int = SOCKETS) -> Figures:
+    """Run the whole scene once and return its figures."""
+    part = [sys.executable, "-m", "quant_platform.bench.push_parts"]
+    order = [*part, "prepare", str(JOBS), str(sockets)]
+    made = subprocess.run(order, env=env, cwd=BASE, capture_output=True, text=True, check=True)  # noqa: S603
+    scene = json.loads(made.stdout.splitlines()[-1])
+    port = _free_port()
+    web = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "quant_platform.asgi:application"],
+        env=env, cwd=BASE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    writers: list[subprocess.Popen[bytes]] = []
+    try:
+        _wait_for(port)
+        orders = [str(seconds), str(POINTS_A_SECOND)]
+        writers = [_writer([*part, "write", str(pk), *orders], env) for pk in scene["sessions"]]
+        say(f"push: {sockets} sockets, {len(writers)} writers, {seconds:.0f} s")
+        received, start, cpu = asyncio.run(_listen(port, scene, writers, seconds, psutil.Process(web.pid)))
+    finally:
+        for process in (*writers, web):
+            process.terminate()
+            process.wait(20)
+    return _figures(received, scene["sessions"], start, seconds, cpu)
+
+
+def _writer(order: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(order, env=env, cwd=BASE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the web process did not open its port within 30 s")
+
+
+async def _listen(
+    port: int, scene: dict[str, Any], writers: list[subprocess.Popen[bytes]], seconds: float, web: psutil.Process
+) -> tuple[list[Frames], float, float]:
+    """Open the sockets, let the writers begin together, and return the frames, the start and the web's CPU share."""
+    query = "&".join(f"session={pk}&after=0" for pk in scene["sessions"])
+    address = f"ws://127.0.0.1:{port}/ws/live/?{query}&view=detail"
+    opened = [await _open(address, token) for token in scene["tokens"]]
+    received: list[Frames] = [[] for _ in opened]
+    readers = [asyncio.create_task(_read(ws, frames)) for ws, frames in zip(opened, received, strict=True)]
+    for writer in writers:
+        await asyncio.to_thread(writer.stdout.readline)  # type: ignore[union-attr]  # It says that it is ready.
+    start = time.time() + 1.0
+    for writer in writers:
+        _tell(writer, start)
+    await asyncio.sleep(start - time.time())
+    before, clock = sum(web.cpu_times()[:2]), time.time()
+    await asyncio.sleep(seconds)
+    cpu = (sum(web.cpu_times()[:2]) - before) / (time.time() - clock)
+    await asyncio.sleep(2.0)
+    for ws in opened:
+        await ws.close()
+    await asyncio.gather(*readers)
+    return received, start, cpu
+
+
+async def _open(address: str, token: str) -> ClientConnection:
+    return await connect(
+        address,
+        subprotocols=[Subprotocol("html")],
+        additional_headers={"Authorization": f"Bearer {token}"},
+        compression=None,
+        max_queue=None,
+        ping_interval=None,
+    )
+
+
+def _tell(writer: subprocess.Popen[bytes], start: float) -> None:
+    if writer.stdin is not None:
+        writer.stdin.write(f"{start}\n".encode())
+        writer.stdin.close()
+
+
+async def _read(ws: ClientConnection, frames: Frames) -> None:
+    """Only note what came and when; reading it waits until the clock has stopped."""
+    try:
+        while True:
+            text = await ws.recv()
+            frames.append((time.time(), str(text)))
+    except ConnectionClosed:
+        return
+
+
+def _figures(received: list[Frames], sessions: list[int], start: float, seconds: float, cpu: float) -> Figures:
+    wanted = int(seconds * POINTS_A_SECOND)
+    delays: list[float] = []
+    lost = repeated = 0
+    for frames in received:
+        seen: dict[int, list[int]] = {pk: [] for pk in sessions}
+        for at, text in frames:
+            if text.startswith("<"):
+                continue
+            message = json.loads(text)
+            for frame in message.get("frames", [message]):
+                for point in frame.get("points", ()):
+                    seen[frame["session"]].append(point["step"])
+                    if point["at"] > start + WARM_UP:
+                        delays.append((at - point["at"]) * 1000)
+        for steps in seen.values():
+            lost += wanted - len(set(steps))
+            repeated += len(steps) - len(set(steps))
+    cuts = statistics.quantiles(delays, n=100)
+    return Figures(cuts[49], cuts[94], cuts[98], len(delays), lost, repeated, cpu)

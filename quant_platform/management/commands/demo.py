@@ -1,0 +1,33 @@
+"""Prepares a try-out: real data, people, example strategies, a training that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from quant_platform.demo import prepare
+
+
+class Command(BaseCommand):
+    help = "Load the built-in data, the demo users and example strategies, and start a training. Repeatable."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--serve", action="store_true", help="serve the site afterwards")
+        parser.add_argument("--no-training", action="store_true", help="leave everything ready but start nothing")
+        parser.add_argument("--port", type=int, default=settings.PORT)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.PRODUCTION:
+            raise CommandError("demo makes users with a password on disk; it does not run under QP_ENV=production.")
+        demo = prepare(training=not options["no_training"])
+        self.stdout.write(f"\n  Open   http://127.0.0.1:{options['port']}/")
+        self.stdout.write(f"  Log in {demo.username} / {demo.password}\n")
+        if demo.session is not None:
+            self.stdout.write(f"  Watch  http://127.0.0.1:{options['port']}/sessions/{demo.session.pk}/\n")
+        self.stdout.write("")
+        self.stdout.flush()
+        if options["serve"]:
+            call_command("serve", port=options["port"])

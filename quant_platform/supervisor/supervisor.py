@@ -1,0 +1,188 @@
+"""A tiny supervisor: no database, no torch, no threads.
+
+Each service has a process group of its own, so that a dead parent never leaves workers behind
+that go on taking jobs. The kernel ends the services when the supervisor itself is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from apps.sessions.runner.children import SOCKET_VARIABLE, can_fork, child_variables
+from apps.sessions.runner.process import kill_number, signal_group
+
+POLL_SECONDS = 0.2
+#: A service that dies sooner than this after its start waits longer before the next one.
+HEALTHY_SECONDS = 5.0
+CHILD_GRACE = 10.0
+
+
+@dataclass
+class Service:
+    """One process that has to run: its command, and the process while it lives."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    grace: float
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    next_start: float = 0.0
+    group: list[psutil.Process] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(  # noqa: S603 - our own commands
+            self.command, env=self.environment, start_new_session=True
+        )
+        self.started = time.monotonic()
+
+    def dead(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def descendants(self) -> list[psutil.Process]:
+        """Return the processes below this one, remembered for the time after its death."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.group = psutil.Process(self.process.pid).children(recursive=True)
+        return self.group
+
+    def kill_group(self) -> None:
+        """End whatever is left of this service; sessions' children get the time to save."""
+        if self.process is not None:
+            signal_group(self.process, kill_number())
+            self.process.wait()
+
+
+class Supervisor:
+    """Runs services until SIGTERM or SIGINT."""
+
+    def __init__(self, services: list[Service], drain_file: Path, say: Callable[[str], None]) -> None:
+        self.services, self.drain_file, self.say = services, drain_file, say
+        self.stopping = self.renew_cluster = False
+
+    def run(self) -> None:
+        self.drain_file.unlink(missing_ok=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(self, "stopping", True))
+        if hasattr(signal, "SIGUSR1"):
+            signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "renew_cluster", True))
+        for service in self.services:
+            service.start()
+        try:
+            while not self.stopping:
+                self._look()
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._stop()
+
+    def _look(self) -> None:
+        for service in self.services:
+            service.descendants()
+            if self.renew_cluster and service.name == "cluster" and service.process is not None:
+                self.renew_cluster = False
+                self.say("the cluster does not answer; starting another")
+                self._end_sessions(service)
+                signal_group(service.process, kill_number())
+                service.process.wait()
+            if service.dead():
+                self._restart(service)
+
+    def _restart(self, service: Service) -> None:
+        now = time.monotonic()
+        if service.process is not None and not service.next_start:
+            code = service.process.returncode
+            service.kill_group()
+            lived = now - service.started
+            service.failures = 0 if lived > HEALTHY_SECONDS else service.failures + 1
+            service.next_start = now + min(30.0, 0.5 * 2**service.failures - 0.5)
+            self.say(f"{service.name} ended with {code}; starting it again")
+        if now >= service.next_start:
+            service.next_start = 0.0
+            service.start()
+
+    def _stop(self) -> None:
+        """No new jobs, then the sessions, then the cluster, then the web."""
+        self.drain_file.parent.mkdir(parents=True, exist_ok=True)
+        self.drain_file.touch()
+        for service in self.services:
+            if service.name in {"cluster", "warm"}:
+                self._end_sessions(service)
+        for service in reversed(self.services):
+            if service.process is not None:
+                service.process.send_signal(signal.SIGTERM)
+        for service in reversed(self.services):
+            if service.process is not None:
+                try:
+                    service.process.wait(service.grace)
+                except subprocess.TimeoutExpired:
+                    self.say(f"{service.name} did not stop within {service.grace:.0f} s and is ended")
+                service.kill_group()
+        self.drain_file.unlink(missing_ok=True)
+
+    def _end_sessions(self, cluster: Service) -> None:
+        """Ask the sessions' own processes to save and stop, and wait for them."""
+        running = [process for process in cluster.descendants() if is_session(process)]
+        for process in running:
+            try:
+                process.send_signal(signal.SIGTERM)
+            except psutil.NoSuchProcess:
+                continue
+        _, alive = psutil.wait_procs(running, timeout=CHILD_GRACE)
+        for process in alive:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+
+
+def is_session(process: psutil.Process) -> bool:
+    """Tell whether a descendant of the cluster, or of the warm process, runs a session."""
+    try:
+        return bool({"run_session", "warm_children"} & set(process.cmdline()))
+    except psutil.Error:
+        return False
+
+
+def services(
+    base: Path, *, web: bool, worker: bool, bind: str, port: int, drain_file: Path, slots: int = 1, warm: bool = True
+) -> list[Service]:
+    """Return the services of this host; the web first, since it is up quickest."""
+    environment = {**os.environ, "QP_SUPERVISOR_PID": str(os.getpid()), "QP_DRAIN_FILE": str(drain_file)}
+    wrapped = [sys.executable, "-m", "quant_platform.supervisor.tied", str(os.getpid())]
+    manage = str(base / "manage.py")
+    found = []
+    if web:
+        daphne = [
+            "-m",
+            "daphne",
+            "-b",
+            bind,
+            "-p",
+            str(port),
+            "--application-close-timeout",
+            "3",
+            "quant_platform.asgi:application",
+        ]
+        found.append(Service("web", [*wrapped, *daphne], environment, grace=8.0))
+    if worker:
+        if warm and can_fork():
+            # A folder only we may enter: whoever reaches the socket may run sessions.
+            environment[SOCKET_VARIABLE] = str(Path(tempfile.mkdtemp(prefix="quant-")) / "warm")
+            # numpy's BLAS starts its threads on import, which a fork would lose; torch has its own.
+            child = environment | child_variables(slots)
+            found.append(Service("warm", [*wrapped, manage, "warm_children"], child, grace=14.0))
+        found.append(Service("cluster", [*wrapped, manage, "qcluster"], environment, grace=12.0))
+        found.append(Service("reaper", [*wrapped, manage, "reap"], environment, grace=3.0))
+    return found

@@ -1,0 +1,58 @@
+"""People every test knows: alice owns, bob is somebody else, root administers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from django.utils import timezone, translation
+
+from apps.ui.engine.catalogues import compile_all
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("QUANT_TEST_DATA", ROOT.parent / "shared" / "data"))
+REFERENCE = DATA.parent / "reference"
+
+
+def pytest_configure(config):
+    """Tests read the translations as they are now; each process writes whole files, so that workers may race."""
+    compile_all(ROOT)
+
+
+@pytest.fixture(autouse=True)
+def nobody_chose_a_language():
+    """A request leaves its language and time zone in the thread; the next test starts without them."""
+    translation.deactivate()
+    timezone.deactivate()
+
+
+@pytest.fixture
+def alice(django_user_model):
+    return django_user_model.objects.create_user("alice", "alice@example.com", "correct horse 7")
+
+
+@pytest.fixture
+def bob(django_user_model):
+    return django_user_model.objects.create_user("bob", "bob@example.com", "correct horse 7")
+
+
+@pytest.fixture
+def root(django_user_model):
+    return django_user_model.objects.create_user("root", "root@example.com", "correct horse 7", role="administrator")
+
+
+@pytest.fixture
+def market_data() -> Path:
+    """The folder of real market data; tests that need it skip where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip("real market data is absent: set QUANT_TEST_DATA to its folder")
+    return DATA
+
+
+@pytest.fixture
+def reference() -> Path:
+    """The folder of reference cases; tests that need it skip where it is absent."""
+    if not REFERENCE.is_dir():
+        pytest.skip("reference cases are absent: set QUANT_TEST_DATA to the data folder beside them")
+    return REFERENCE

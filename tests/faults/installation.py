@@ -1,0 +1,148 @@
+"""A real installation in a folder of its own: ``serve`` with its processes, and a console beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BASE = Path(__file__).resolve().parents[2]
+#: Generous: other work may share the machine. Nothing waits longer than it has to.
+DEADLINE = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Installation:
+    """Starts and ends processes; ``took`` collects how long each recovery took, in seconds."""
+
+    def __init__(self, folder: Path, database_url: str = "") -> None:
+        self.folder, self.port, self.took = folder, free_port(), {}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("QP_", "DJANGO_"))}
+        self.env = {
+            **kept, "VAR_DIR": str(folder), "DATABASE_URL": database_url, "QP_ENV": "development", "SLOTS": "2",
+            "SESSION_RUNNER": "process", "LOG_LEVEL": "WARNING", "QP_CHECKPOINT_SECONDS": "0.5", "QP_DISK_RESERVE_MB": "1",
+        }  # fmt: skip
+        self.server: subprocess.Popen[bytes] | None = None
+        self.console = subprocess.Popen(
+            [sys.executable, str(BASE / "tests" / "faults" / "console.py")],
+            env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log("console"), text=True,
+        )  # fmt: skip
+
+    def _log(self, name: str) -> Any:
+        return (self.folder / f"{name}.log").open("ab")
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        self.console.stdin.write(json.dumps([name, *arguments]) + "\n")
+        self.console.stdin.flush()
+        line = self.console.stdout.readline()
+        assert line, (self.folder / "console.log").read_text()[-3000:]
+        return json.loads(line)["answer"]
+
+    def serve(self) -> None:
+        log = self._log("serve")
+        self.server = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--port", str(self.port)],
+            env=self.env, cwd=BASE, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        self.until(self.healthy, "the site answering")
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/health", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def until(self, condition: Callable[[], Any], what: str, note: str = "") -> Any:
+        """Return the first true value of ``condition()``; note how long it took under ``note``."""
+        start = time.monotonic()
+        while time.monotonic() - start < DEADLINE:
+            value = condition()
+            if value:
+                if note:
+                    self.took[note] = round(time.monotonic() - start, 2)
+                return value
+            time.sleep(0.05)
+        raise AssertionError(f"{what} did not happen within {DEADLINE:.0f} s\n{self.words()}")
+
+    def words(self) -> str:
+        logs = [path for path in self.folder.rglob("*") if path.suffix in {".log", ".txt"}]
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in logs)
+
+    # -- processes -------------------------------------------------------------------------
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every living process of this installation except the console, by its environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mine = process.environ().get("VAR_DIR") == str(self.folder)
+                if mine and process.pid != self.console.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def service(self, word: str) -> psutil.Process:
+        """Return the supervisor's child whose command holds ``word``."""
+
+        def find() -> psutil.Process | None:
+            for child in psutil.Process(self.server.pid).children():
+                try:
+                    if word in child.cmdline():
+                        return child
+                except psutil.Error:
+                    continue
+            return None
+
+        return self.until(find, f"a process {word}")
+
+    def nothing_left(self) -> None:
+        self.until(lambda: not self.processes(), f"the end of every process: {self.processes()}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.server.send_signal(number)
+        return self.server.wait(DEADLINE)
+
+    def close(self) -> None:
+        self.console.stdin.close()
+        self.console.wait(20)
+        self.console.stdout.close()
+        for process in [*([psutil.Process(self.server.pid)] if self.server.poll() is None else []), *self.processes()]:
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+
+
+def curves(log: list[Any]) -> dict[str, list[tuple[int, float]]]:
+    """Return metric -> (step, value) as a reader sees it: rewinds applied, each point once.
+
+    The log must have no hole, and no attempt may speak after a later one has begun.
+    """
+    assert [seq for seq, _, _ in log] == list(range(1, len(log) + 1))
+    attempts = [attempt for _, attempt, _ in log]
+    assert attempts == sorted(attempts)
+    found: dict[str, list[tuple[int, float]]] = {}
+    for _, _, payload in log:
+        if "rewind" in payload:
+            found = {name: [p for p in points if p[0] <= payload["rewind"]] for name, points in found.items()}
+        for point in payload.get("points", ()):
+            for name, value in point["values"].items():
+                found.setdefault(name, []).append((point["step"], value))
+    return found

@@ -1,0 +1,78 @@
+"""The periodic report: what blocks first, what became worse, as page, HTML, CSV, JSON; checks on a schedule."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django_q.models import Schedule
+
+from apps.marketdata import services
+from apps.marketdata.models import QualityCheck
+from apps.marketdata.quality_report import quality_report
+from apps.marketdata.selectors import dataset_folder
+from apps.marketdata.tasks import CHECK_ALL, check_all
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_blocks_comes_first_and_a_first_check_is_new(builtin):
+    report = quality_report(None)
+    assert [(line.dataset.name, line.trend) for line in report.lines] == [
+        ("us-daily-raw", "new"), ("us-daily-adjusted", "new"),
+    ]  # fmt: skip
+    assert report.kinds[0]["check_name"] == "split_like_jump"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "errors", "trend"), [("clean", 0, "worse"), ("blocked", 9, "better"), ("blocked", 4, "same")]
+)
+def test_the_trend_compares_with_the_check_before_the_period(builtin, verdict, errors, trend):
+    raw = builtin[0]
+    QualityCheck.objects.filter(dataset=raw).update(verdict=verdict, errors=errors)
+    QualityCheck.objects.update(created=raw.created - timedelta(days=60))
+    services.dataset_check(raw)
+    line = next(line for line in quality_report(None).lines if line.dataset == raw)
+    assert (line.trend, line.checks) == (trend, 1)
+
+
+def test_page_files_and_api_show_what_the_user_may_see(client, builtin, alice, bob, django_assert_max_num_queries):
+    services.dataset_fix(builtin[0], actor=alice)
+    client.force_login(bob)
+    with django_assert_max_num_queries(16):
+        text = client.get("/data/quality/", {"days": "7"}).content.decode()
+    assert "us-daily-adjusted" in text
+    assert "us-daily-raw-alice" not in text
+    rows = list(csv.DictReader(io.StringIO(client.get("/data/quality/", {"format": "csv"}).content.decode())))
+    assert [row["dataset"] for row in rows] == ["us-daily-raw@1", "us-daily-adjusted@1"]
+    page = client.get("/data/quality/", {"format": "html", "days": "junk"})
+    assert "attachment" in page["Content-Disposition"]
+    assert "us-daily-raw" in page.content.decode()
+    client.force_login(alice)
+    assert "us-daily-raw-alice" in client.get("/data/quality/").content.decode()
+
+
+def test_an_empty_catalogue_has_an_empty_report(client, alice, var_dir):
+    client.force_login(alice)
+    assert "There is no dataset yet." in client.get("/data/quality/").content.decode()
+    assert client.get("/data/quality/", {"format": "csv"}).content.decode().strip() == "dataset"
+
+
+def test_all_are_checked_even_when_one_is_gone(builtin):
+    shutil.rmtree(dataset_folder(builtin[0]))
+    assert check_all() == {"checked": 1, "failed": 1}
+
+
+def test_the_command_prints_and_schedules(builtin, capsys):
+    call_command("quality_report", "--check", "--every", "weekly", "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert [row["checks_in_period"] for row in document["datasets"]] == [2, 2]
+    assert Schedule.objects.get(func=CHECK_ALL).schedule_type == "W"
+    call_command("quality_report", "--every", "never")
+    assert not Schedule.objects.exists()
+    assert "us-daily-raw@1" in capsys.readouterr().out

@@ -1,0 +1,112 @@
+"""Files larger than the memory: the same bars as from a whole read, resumable, refused with their line."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from apps.marketdata import services
+from apps.marketdata.engine import streaming
+from apps.marketdata.engine.readers import ReadOptions, read_bars
+from apps.marketdata.engine.streaming import forget, read_streamed
+from apps.ui.engine.refusal import Refusal
+from tests.marketdata.conftest import HEADER
+
+
+def minutes(symbols=3, count=400) -> str:
+    times = np.datetime64("2024-01-02T00:00") + np.arange(count).astype("timedelta64[m]")
+    rows = [
+        f"{time},S{number:03},{number + 1},{number + 2},{number},{number + 1.5},{at + 1}\n"
+        for at, time in enumerate(times)
+        for number in range(symbols)
+        if (at + number) % 7
+    ]
+    return "datetime,symbol,open,high,low,close,volume\n" + "".join(rows)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK", 4000)
+    monkeypatch.setattr(streaming, "RECORDS", 100)
+
+
+def quiet(share, what):
+    """No progress is shown."""
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_blocks_give_the_same_bars_as_the_whole(write, tmp_path, small_blocks, pack):
+    text = minutes(symbols=70).encode()
+    path = write("m.csv.gz" if pack else "m.csv", gzip.compress(text) if pack else text)
+    whole = read_bars(path)
+    shares = []
+    made = read_streamed(path, ReadOptions(), tmp_path / "spool", lambda share, what: shares.append(share))
+    assert (made.panel.symbols, made.panel.frequency) == (whole.panel.symbols, whole.panel.frequency)
+    np.testing.assert_array_equal(made.panel.times, whole.panel.times)
+    for name, values in whole.panel.fields.items():
+        np.testing.assert_array_equal(made.panel.fields[name], values)
+    np.testing.assert_array_equal(made.lines, whole.lines)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_a_stopped_import_goes_on_where_it_was(write, tmp_path, small_blocks, monkeypatch):
+    path, spool = write("m.csv", minutes()), tmp_path / "spool"
+    calls = []
+
+    def stop(share, what):
+        calls.append(share)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_streamed(path, ReadOptions(), spool, stop)
+    (folder,) = spool.iterdir()
+    with (folder / "bucket-00.bin").open("ab") as file:
+        file.write(b"a crash in the middle of a write")
+    parsed = []
+    monkeypatch.setattr(streaming, "_block", lambda *args, real=streaming._block: (parsed.append(1), real(*args)))
+    made = read_streamed(path, ReadOptions(), spool, quiet)
+    np.testing.assert_array_equal(made.panel.close, read_bars(path).panel.close)
+    assert 0 < len(parsed) < len(path.read_bytes()) // 4000
+    forget(path, ReadOptions(), spool)
+    assert not list(spool.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("tail", "code", "line"),
+    [("2024-01-02T00:01,S001,1,2,0,1.5,1\n", "duplicate_bar", 0), ("2024-03-02T00:01,S001,1,2,x,1.5,1\n", "bad_number", 0),
+     ("2024-03-02T00:01,S001,1", "truncated_file", 0), ("2024-03-02T00:01,S001,1\n2\n", "row_length", 0)],
+)  # fmt: skip
+def test_what_is_wrong_far_down_is_said_with_its_line(write, tmp_path, small_blocks, tail, code, line):
+    text = minutes()
+    with pytest.raises(Refusal) as caught:
+        read_streamed(write("m.csv", text + tail), ReadOptions(), tmp_path / "spool", quiet)
+    assert (caught.value.code, caught.value.params["line"]) == (code, text.count("\n") + 1)
+
+
+def test_an_empty_file_and_a_file_of_one_line_are_refused(write, tmp_path, small_blocks):
+    with pytest.raises(Refusal) as caught:
+        read_streamed(write("m.csv", HEADER), ReadOptions(), tmp_path / "spool", quiet)
+    assert caught.value.code == "no_bars"
+
+
+@pytest.mark.django_db
+def test_a_large_file_becomes_a_dataset_and_leaves_no_spool(write, var_dir, small_blocks, monkeypatch):
+    path = write("m.csv", minutes())
+    plain = services.dataset_import_path(path, name="plain", options=ReadOptions())
+    monkeypatch.setattr("apps.marketdata.services.imports.is_large", lambda path: True)
+    made = services.dataset_import_path(path, name="large", options=ReadOptions())
+    assert (made.content_hash, made.rows, made.verdict) == (plain.content_hash, plain.rows, plain.verdict)
+    assert not list((var_dir / "spool").iterdir())
+
+
+@pytest.mark.django_db
+def test_a_disk_that_cannot_hold_it_is_told_before(write, var_dir, monkeypatch):
+    monkeypatch.setattr("apps.marketdata.services.imports.is_large", lambda path: True)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1})())
+    with pytest.raises(Refusal) as caught:
+        services.dataset_import_path(write("m.csv", minutes()), name="large", options=ReadOptions())
+    assert caught.value.code == "disk_full"

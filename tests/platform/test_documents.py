@@ -1,0 +1,80 @@
+"""Documents that would lie if nobody looked: interfaces, links, states, the README's commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import get_commands
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from apps.sessions.engine.states import State
+from quant_platform.api import api
+
+BASE = Path(settings.BASE_DIR)
+DOCUMENTS = [BASE / "README.md", BASE / "README.zh.md", *sorted((BASE / "docs").rglob("*.md"))]
+
+
+def routes(resolver: URLResolver, prefix: str = "/") -> set[str]:
+    found: set[str] = set()
+    for item in resolver.url_patterns:
+        path = prefix + str(item.pattern)
+        if isinstance(item, URLPattern):
+            found.add(path)
+        else:
+            found |= routes(item, path)
+    return found
+
+
+def table() -> list[list[str]]:
+    text = (BASE / "docs/interfaces.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+) \|$", text, re.M)
+    return [[cell.strip().strip("`") for cell in row.split(" | ")] for row in rows[1:] if not row.startswith("---")]
+
+
+def test_every_page_of_the_table_exists():
+    known = routes(get_resolver())
+    missing = [page for _, page, _, _ in table() if page != "–" and page not in known]
+    assert not missing
+
+
+def test_every_endpoint_of_the_table_exists():
+    schema = api.get_openapi_schema()["paths"]
+    known = {f"{method.upper()} {path}" for path, methods in schema.items() for method in methods}
+    missing = [endpoint for _, _, endpoint, _ in table() if endpoint != "–" and endpoint not in known]
+    assert not missing, sorted(known)
+
+
+def test_every_command_of_the_table_exists():
+    missing = [command for *_, command in table() if command != "–" and command not in get_commands()]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(BASE)))
+def test_links_lead_somewhere(document):
+    targets = re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    assert not missing
+
+
+def test_the_architecture_names_every_state():
+    text = (BASE / "docs/architecture.md").read_text(encoding="utf-8")
+    assert all(re.search(rf"\b{state}\b", text) for state in State)
+
+
+def test_the_readme_commands_are_make_targets():
+    targets = set(re.findall(r"^([a-z-]+):", (BASE / "Makefile").read_text(encoding="utf-8"), re.M))
+    used = set(re.findall(r"^make ([a-z-]+)", (BASE / "README.md").read_text(encoding="utf-8"), re.M))
+    assert used
+    assert used <= targets
+
+
+def test_ci_runs_the_readme_test_command():
+    makefile = (BASE / "Makefile").read_text(encoding="utf-8")
+    test, check = (makefile[makefile.index(f"\n{target}:") :].split("\n\n")[0] for target in ("test", "check"))
+    assert "$(SUITE)" in test
+    assert "$(SUITE)" in check
+    assert "make test" in (BASE / "README.md").read_text(encoding="utf-8")
+    assert "make --no-print-directory check" in (BASE / ".ci/run").read_text(encoding="utf-8")

@@ -1,0 +1,33 @@
+"""What tests of sockets share."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from apps.sessions.live import connection, tailer
+from apps.sessions.live.curves import forget_all
+from tests.sessions.live_fixtures import make_session
+
+
+@pytest.fixture(autouse=True)
+def no_curve_is_remembered():
+    """Each test starts its session numbers anew; the curves of the one before are not its own."""
+    forget_all()
+
+
+@pytest.fixture
+async def no_socket_is_left():
+    connection.open_by_user.clear()
+    yield
+    for one in list(tailer.tailers.values()):
+        if one.task is not None:
+            one.task.cancel()
+            await asyncio.gather(one.task, return_exceptions=True)
+    assert not connection.connections
+
+
+@pytest.fixture
+def session(alice):
+    return make_session(alice)

@@ -1,0 +1,72 @@
+"""Sockets of the tests: opening one as somebody, waiting for a message, leaving nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from asgiref.sync import sync_to_async
+from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
+from django.test import Client
+
+from apps.sessions.live import tailer
+from apps.sessions.live.access import SameSite
+from apps.sessions.routing import websocket_urlpatterns
+from tests.sessions.live_fixtures import say
+
+application = SameSite(URLRouter(websocket_urlpatterns))
+said = sync_to_async(say)
+
+
+def cookie_of(user) -> bytes:
+    client = Client()
+    client.force_login(user)
+    return f"sessionid={client.cookies['sessionid'].value}".encode()
+
+
+def socket(query="", *, cookie=b"", headers=(), protocols=("json",), origin=b"http://testserver"):
+    sent = [*headers]
+    if origin:
+        sent.append((b"origin", origin))
+    if cookie:
+        sent.append((b"cookie", cookie))
+    return WebsocketCommunicator(application, f"/ws/live/{query}", headers=sent, subprotocols=list(protocols))
+
+
+async def opened(query, user, **more):
+    ws = socket(query, cookie=await sync_to_async(cookie_of)(user), **more)
+    connected, protocol = await ws.connect(timeout=5)
+    assert connected
+    assert protocol == (more.get("protocols") or ("json",))[0]
+    return ws
+
+
+async def until(ws, wanted, *, seconds=5):
+    """Return the first message for which ``wanted`` holds, and all before it."""
+    seen = []
+    async with asyncio.timeout(seconds):
+        while True:
+            text = await ws.receive_from(timeout=seconds)
+            message = {"html": text} if text.startswith("<") else json.loads(text)
+            seen.append(message)
+            if wanted(message):
+                return message, seen
+
+
+def of_type(kind):
+    return lambda message: message.get("type") == kind
+
+
+async def watched(count=1):
+    """Wait until ``count`` readers have caught up and follow live."""
+    async with asyncio.timeout(5):
+        while sum(map(len, tailer.tailer().watchers.values())) < count:
+            await asyncio.sleep(0.01)
+
+
+async def close_code(ws):
+    message = await ws.receive_output(timeout=5)
+    while message["type"] != "websocket.close":
+        message = await ws.receive_output(timeout=5)
+    return message["code"]

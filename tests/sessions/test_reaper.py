@@ -1,0 +1,170 @@
+"""What brings lost sessions back: endings, leases, bells."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts.models import Notice
+from apps.sessions.models import Attempt, Checkpoint, Session, Worker
+from apps.sessions.notices import reason_text
+from apps.sessions.services import reaper
+from apps.sessions.services.endings import attempt_lost
+from apps.sessions.services.reaper import beat, reap_once, workers_alive
+from tests.sessions.live_fixtures import make_session
+from tests.sessions.machine import claimed, payloads, queued, reclaimed
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def rung(monkeypatch):
+    bells = []
+    monkeypatch.setattr(reaper, "ring", lambda: bells.append(1))
+    return bells
+
+
+def ago(**span):
+    return timezone.now() - timedelta(**span)
+
+
+def expire(session):
+    Session.objects.filter(pk=session.pk).update(lease_until=ago(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("status", "becomes"), [("running", "queued"), ("pausing", "paused"), ("cancelling", "cancelled")]
+)
+def test_an_expired_lease_is_taken_back(alice, status, becomes):
+    session = make_session(alice, status=status, lease_until=ago(seconds=1), pid=5, worker="w")
+    assert reap_once().expired == 1
+    session.refresh_from_db()
+    assert (session.status, session.reason_code, session.pid) == (becomes, "lost", None)
+    assert reap_once().expired == 0
+
+
+def test_a_lease_that_holds_is_respected(alice):
+    session = make_session(alice, lease_until=timezone.now() + timedelta(seconds=5))
+    assert reap_once().expired == 0
+    session.refresh_from_db()
+    assert session.status == "running"
+
+
+def test_the_first_retry_is_immediate_and_the_next_waits(alice, settings):
+    session = claimed(alice)
+    assert attempt_lost(session.pk, 1, -9)
+    session.refresh_from_db()
+    assert (session.status, session.crashes, session.not_before) == ("queued", 1, None)
+    session = reclaimed(session)
+    assert attempt_lost(session.pk, 2, 1)
+    session.refresh_from_db()
+    assert (session.reason_code, session.reason["exit"]) == ("crashed", 1)
+    assert timedelta(0) < session.not_before - timezone.now() <= timedelta(seconds=settings.QP_RETRY_SECONDS)
+
+
+def test_too_many_crashes_fail_it_with_the_reason_of_each(alice, settings):
+    settings.QP_RETRY_LIMIT, session = 2, claimed(alice)
+    for code in (-9, 1, 1):
+        assert attempt_lost(session.pk, session.attempt, code)
+        session.refresh_from_db()
+        if session.status == "queued":
+            session = reclaimed(session)
+    assert (session.status, session.reason_code) == ("failed", "crashed_too_often")
+    assert session.reason["attempts"] == "#1 lost, #2 crashed, #3 crashed"
+    assert "#2 crashed" in reason_text(session.reason_code, session.reason)
+    assert [attempt.outcome for attempt in Attempt.objects.order_by("number")] == ["queued", "queued", "failed"]
+    assert Notice.objects.get().code == "session.failed"
+
+
+def test_progress_between_crashes_starts_the_count_anew(alice, settings):
+    settings.QP_RETRY_LIMIT, session = 1, claimed(alice)
+    for step in (10, 20, 30):
+        Checkpoint.objects.create(
+            session=session, attempt=session.attempt, step=step, path="p", sha256="0", size_bytes=1
+        )
+        assert attempt_lost(session.pk, session.attempt, None)
+        session.refresh_from_db()
+        assert (session.status, session.crashes) == ("queued", 1)
+        session = reclaimed(session)
+
+
+def test_who_had_the_last_word_is_not_lost(alice):
+    session = make_session(alice, status="completed")
+    assert not attempt_lost(session.pk, 1, 0)
+    assert not attempt_lost(make_session(alice, attempt=4).pk, 3, -9)
+    assert payloads(session) == []
+
+
+def test_a_session_that_speaks_at_the_last_moment_is_believed(alice, monkeypatch):
+    session = make_session(alice)
+
+    def completed_first(**_):
+        Session.objects.filter(pk=session.pk).update(status="completed")
+        from apps.sessions.services.transitions import session_command
+
+        return session_command(**_)
+
+    monkeypatch.setattr("apps.sessions.services.endings.session_command", completed_first)
+    assert not attempt_lost(session.pk, 1, -9)
+    session.refresh_from_db()
+    assert session.status == "completed"
+
+
+def test_a_bell_is_rung_for_who_waits_though_slots_are_free(alice, rung):
+    queued(alice)
+    assert reap_once().rung == 0
+    Session.objects.update(queued_at=ago(seconds=3))
+    assert reap_once() == reaper.Reaped(0, 1, False)
+    assert rung == [1]
+
+
+def test_no_bell_while_the_slots_are_taken_or_the_retry_waits(alice, rung, settings):
+    settings.SLOTS = 1
+    queued(alice, queued_at=ago(seconds=60), not_before=timezone.now() + timedelta(seconds=9))
+    make_session(alice, lease_until=timezone.now() + timedelta(seconds=9))
+    queued(alice, queued_at=ago(seconds=60))
+    assert reap_once() == reaper.Reaped(0, 0, False)
+    assert rung == []
+
+
+def test_a_cluster_that_starts_nothing_is_called_deaf(alice):
+    queued(alice, queued_at=ago(seconds=16))
+    assert reap_once().deaf
+    make_session(alice, status="completed", started_at=ago(seconds=1))
+    assert not reap_once().deaf
+
+
+def test_workers_are_known_by_their_beat(alice):
+    beat("h:1", "h", 1)
+    beat("h:1", "h", 1)
+    assert workers_alive() == 1
+    Worker.objects.update(last_beat=ago(seconds=20))
+    assert workers_alive() == 0
+    Worker.objects.update(last_beat=ago(hours=2))
+    reap_once()
+    assert not Worker.objects.exists()
+
+
+def test_the_retry_of_an_expired_lease_keeps_the_log_whole(alice):
+    session = claimed(alice)
+    expire(session)
+    reap_once()
+    reclaimed(session.__class__.objects.get(pk=session.pk))
+    assert [payload["status"] for payload in payloads(session)] == ["running", "queued", "running"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [
+        ("", {}, ""),
+        ("lost", {"exit": None}, "without a word"),
+        ("crashed", {"exit": 3}, "code 3"),
+        ("crashed", {}, "%(exit)s"),
+        ("nan_metric", {"message": "%(name)s went wrong", "name": "loss"}, "loss went wrong"),
+        ("something_new", {}, "something_new"),
+    ],
+)
+def test_a_reason_is_always_a_sentence(code, reason, words):
+    assert words in reason_text(code, reason)

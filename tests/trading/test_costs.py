@@ -1,0 +1,102 @@
+"""What a trade costs: to the cent, on paper and in the database."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+
+from apps.trading.engine.costs import Costs
+from apps.trading.models import CostSchedule
+from apps.trading.selectors import cost_schedules, costs_by_code
+from apps.ui.engine.refusal import Refusal
+
+
+def test_a_buy_pays_commission_and_no_tax():
+    assert Costs(rate=0.001, sell_tax=0.0005).fee(1000, 20.0, sell=False) == pytest.approx(20.0)
+
+
+def test_a_sale_pays_the_tax_on_top():
+    assert Costs(rate=0.001, sell_tax=0.0005).fee(1000, 20.0, sell=True) == pytest.approx(30.0)
+
+
+def test_a_small_order_pays_the_minimum_and_the_tax_is_not_part_of_it():
+    assert Costs(rate=0.00025, minimum=5.0, sell_tax=0.0005).fee(100, 10.0, sell=True) == pytest.approx(5.5)
+
+
+def test_a_fee_by_share_adds_to_the_rate():
+    assert Costs(rate=0.001, per_share=0.005).fee(100, 10.0, sell=False) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("sell", "price"), [(False, 101.0), (True, 99.0)])
+def test_slippage_is_always_against_us(sell, price):
+    assert Costs(slippage=0.01).fill_price(100.0, sell=sell) == pytest.approx(price)
+
+
+def test_scaling_keeps_the_lot_and_multiplies_everything_else():
+    twice = Costs(rate=0.001, minimum=5, sell_tax=0.0005, slippage=0.01, per_share=0.1, lot=100).scaled(2)
+    assert twice == Costs(rate=0.002, minimum=10, sell_tax=0.001, slippage=0.02, per_share=0.2, lot=100)
+    assert Costs(slippage=0.6).scaled(2).slippage == 0.99
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rate": -0.1},
+        {"minimum": float("nan")},
+        {"lot": 0},
+        {"lot": 1.5},
+        {"slippage": 1.0},
+        {"sell_tax": float("inf")},
+    ],
+)
+def test_costs_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(Refusal) as refused:
+        Costs(**wrong)
+    assert refused.value.code == "bad_costs"
+    assert next(iter(wrong)) in str(refused.value)
+
+
+def test_basis_points_become_fractions_and_back_to_json():
+    costs = Costs.from_bp(2.6, minimum=5, sell_tax_bp=5, slippage_bp=1, lot=100)
+    assert costs.document() == pytest.approx(
+        {"rate": 0.00026, "per_share": 0.0, "minimum": 5, "sell_tax": 0.0005, "slippage": 0.0001, "lot": 100}
+    )
+
+
+@pytest.mark.django_db
+class TestSchedules:
+    @pytest.fixture(autouse=True)
+    def schedules(self):
+        call_command("loaddata", "cost_schedules", verbosity=0)
+
+    def test_each_names_its_source_in_both_languages(self):
+        assert cost_schedules().count() >= 5
+        for schedule in cost_schedules():
+            schedule.full_clean()
+            assert schedule.source
+            assert schedule.name_zh
+            assert str(schedule) == schedule.name
+
+    def test_loading_twice_changes_nothing(self):
+        before = list(CostSchedule.objects.values())
+        call_command("loaddata", "cost_schedules", verbosity=0)
+        assert list(CostSchedule.objects.values()) == before
+
+    def test_a_shares_cost_what_the_exchange_asks(self):
+        costs = costs_by_code("cn-a-shares")
+        assert costs.fee(100, 10.0, sell=False) == 5.0
+        assert costs.fee(100_000, 10.0, sell=True) == pytest.approx(1_000_000 * (0.00026 + 0.0005))
+        assert costs.lot == 100
+
+    def test_an_unknown_schedule_is_refused_and_the_known_are_named(self):
+        with pytest.raises(Refusal) as refused:
+            costs_by_code("moon")
+        assert "cn-a-shares" in str(refused.value)
+
+    def test_the_admin_lists_them(self, client, root):
+        root.is_staff = root.is_superuser = True
+        root.save()
+        client.force_login(root)
+        page = client.get("/admin/trading/costschedule/?q=A-shares")
+        assert page.status_code == 200
+        assert b"cn-a-shares" in page.content
