@@ -67,7 +67,7 @@ def _strategies(user: User, query: str) -> list[Hit]:
 
 
 def _sessions(user: User, query: str) -> list[Hit]:
-    found = session_list(user, search=query)[:MOST]
+    found = session_list(user, search=query).prefetch_related(None)[:MOST]  # a hit shows no tags
     return [
         Hit(f"{s.title} {s.pk}", reverse("sessions:detail", args=[s.pk]), "sessions", s.get_status_display())
         for s in found
