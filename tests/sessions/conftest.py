@@ -12,6 +12,13 @@ from tests.sessions.live_fixtures import make_session
 
 
 @pytest.fixture(autouse=True)
+def own_files(settings, tmp_path):
+    """Sessions and datasets are numbered anew in each test; their files are not the ones of the test before."""
+    settings.VAR_DIR = tmp_path / "var"
+    settings.VAR_DIR.mkdir()
+
+
+@pytest.fixture(autouse=True)
 def no_curve_is_remembered():
     """Each test starts its session numbers anew; the curves of the one before are not its own."""
     forget_all()
