@@ -20,6 +20,7 @@ from apps.marketdata.api import router as marketdata_router
 from apps.marketdata.features_api import router as features_router
 from apps.marketdata.market_api import router as market_router
 from apps.monitoring.api import router as monitoring_router
+from apps.monitoring.api_machinery import router as machinery_router
 from apps.sessions import api_labels  # noqa: F401 - adds its operations to the router of the sessions
 from apps.sessions.api import router as sessions_router
 from apps.sessions.api_capsule import router as capsule_router
@@ -50,6 +51,7 @@ api = NinjaAPI(
     urls_namespace="api",
 )
 api.add_router("", monitoring_router)
+api.add_router("", machinery_router)
 api.add_router("", accounts_router)
 api.add_router("", accounts_admin_router)
 api.add_router("/strategies", strategies_router)

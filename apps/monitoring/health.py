@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.utils import DatabaseError
 
-from apps.sessions.services.reaper import workers_alive
+from apps.sessions.services.workers import workers_alive
 
 logger = logging.getLogger(__name__)
 

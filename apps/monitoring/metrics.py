@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from apps.monitoring.engine.resources import resources
 from apps.monitoring.selectors import system
-from apps.sessions.services.reaper import workers_alive
+from apps.sessions.services.workers import workers_alive
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

@@ -116,6 +116,6 @@ class CheckpointAdmin(ReadOnly):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnly):
-    list_display = ("name", "host", "pid", "slots", "started_at", "last_beat")
-    list_filter = ("host",)
+    list_display = ("name", "host", "pid", "slots", "draining", "started_at", "last_beat")
+    list_filter = ("host", "draining")
     search_fields = ("name", "host")

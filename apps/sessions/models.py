@@ -58,7 +58,8 @@ class Session(models.Model):
     time_limit = models.PositiveIntegerField(_("time limit, s"))
     #: Resident memory of its processes together; 0 means what the machine can give.
     memory_limit_mb = models.PositiveIntegerField(_("memory limit, MB"), default=0)
-    #: What it used so far: {"peak_rss_bytes": .., "cpu_seconds": .., "peak_gpu_bytes": .., "seconds": ..}.
+    #: What it used so far: {"peak_rss_bytes": .., "cpu_seconds": .., "peak_gpu_bytes": .., "seconds": ..}, and
+    #: "rss_bytes" as last measured.
     usage = models.JSONField(default=dict, blank=True)
     seconds_used = models.FloatField(_("time used, s"), default=0.0)
     created = models.DateTimeField(_("created"), default=timezone.now)
@@ -188,7 +189,10 @@ class Checkpoint(models.Model):
 
 
 class Worker(models.Model):
-    """A worker that was heard of: its last beat and what it runs."""
+    """A worker that was heard of: its last beat, and whether it takes new sessions.
+
+    ``Session.worker`` is this name, a colon and the pid of the launcher that runs it.
+    """
 
     name = models.CharField(_("worker"), max_length=120, unique=True)
     host = models.CharField(_("host"), max_length=120)
@@ -196,6 +200,8 @@ class Worker(models.Model):
     slots = models.PositiveSmallIntegerField(_("slots"), default=1)
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     last_beat = models.DateTimeField(_("last beat"), default=timezone.now)
+    #: It finishes what it runs and takes nothing new.
+    draining = models.BooleanField(_("drains"), default=False)
 
     def __str__(self) -> str:
         return self.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from django.db import close_old_connections
@@ -11,23 +10,20 @@ from django.db import close_old_connections
 from apps.sessions.runner.launcher import launch
 from apps.sessions.runner.process import supervisor_gone
 from apps.sessions.services.claim import claim_next
-
-
-def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+from apps.sessions.services.workers import launcher_name, worker_draining
 
 
 def draining() -> bool:
-    """Tell whether the supervisor has asked for no new jobs, or is gone."""
+    """Tell whether the supervisor or an administrator has asked for no new jobs, or the supervisor is gone."""
     path = os.environ.get("QP_DRAIN_FILE", "")
-    return (bool(path) and Path(path).exists()) or supervisor_gone()
+    return (bool(path) and Path(path).exists()) or supervisor_gone() or worker_draining()
 
 
 def run_next() -> int:
     """Run waiting sessions until none can start; return how many ran."""
     done = 0
     while not draining():
-        session = claim_next(worker_name())
+        session = claim_next(launcher_name())
         if session is None:
             break
         launch(session)

@@ -76,8 +76,8 @@
     socket = null;
     if (event.code >= 4400 && event.code < 4500) {
       ended = true;
-      show(event.code === 4401 ? "loggedout" : event.code === 4429 ? "crowded" : "refused");
-      if (event.code === 4429) poll(true);
+      show({ 4401: "loggedout", 4410: "closed", 4429: "crowded" }[event.code] || "refused");
+      if (event.code === 4429 || event.code === 4410) poll(true);
       return;
     }
     tries += 1;

@@ -53,6 +53,9 @@ RULES = {
     "/api/people": ADMIN,
     "/api/groups": ADMIN,
     "/api/audit": ADMIN,
+    "/monitoring/machinery/": ADMIN,
+    "/api/workers": ADMIN,
+    "/api/connections": ADMIN,
 }
 #: Addresses with a parameter that name no object of somebody: a gallery's key, a symbol everybody may ask for.
 OPEN_PARAMETERS = ("/strategies/gallery/", "/api/data/", "/api/strategies/types", "/api/strategies/schema")

@@ -8,11 +8,11 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.models import Notice
-from apps.sessions.models import Attempt, Checkpoint, Session, Worker
+from apps.sessions.models import Attempt, Checkpoint, Session
 from apps.sessions.notices import reason_text
 from apps.sessions.services import reaper
 from apps.sessions.services.endings import attempt_lost
-from apps.sessions.services.reaper import beat, reap_once, workers_alive
+from apps.sessions.services.reaper import reap_once
 from tests.sessions.live_fixtures import make_session
 from tests.sessions.machine import claimed, payloads, queued, reclaimed
 
@@ -134,17 +134,6 @@ def test_a_cluster_that_starts_nothing_is_called_deaf(alice):
     assert reap_once().deaf
     make_session(alice, status="completed", started_at=ago(seconds=1))
     assert not reap_once().deaf
-
-
-def test_workers_are_known_by_their_beat(alice):
-    beat("h:1", "h", 1)
-    beat("h:1", "h", 1)
-    assert workers_alive() == 1
-    Worker.objects.update(last_beat=ago(seconds=20))
-    assert workers_alive() == 0
-    Worker.objects.update(last_beat=ago(hours=2))
-    reap_once()
-    assert not Worker.objects.exists()
 
 
 def test_the_retry_of_an_expired_lease_keeps_the_log_whole(alice):

@@ -38,6 +38,8 @@ AREAS: dict[str, str] = {
     "ready": "monitoring",
     "system": "monitoring",
     "overview": "monitoring",
+    "workers": "monitoring",
+    "connections": "monitoring",
     "token": "account",
     "tokens": "account",
     "me": "account",

@@ -1,4 +1,4 @@
-"""How the machinery is doing: sessions by state, queue, events, sockets, workers."""
+"""How the machinery is doing: sessions by state, queue, events, sockets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.sessions.engine.states import ON_A_WORKER, State
+from apps.sessions.engine.states import State
 from apps.sessions.live.tailer import socket_count
-from apps.sessions.models import Session, SessionEvent, Status, Worker
+from apps.sessions.models import Session, SessionEvent, Status
 from apps.sessions.selectors import session_visible
+from apps.sessions.services.workers import workers_alive
 
-#: A worker that was silent this long does not count as alive.
-ALIVE_SECONDS = 15.0
 EVENT_WINDOW_SECONDS = 60.0
 
 
@@ -45,26 +44,6 @@ def events_per_second() -> float:
     return SessionEvent.objects.filter(created__gte=since).count() / EVENT_WINDOW_SECONDS
 
 
-@dataclass(frozen=True)
-class WorkerRow:
-    worker: Worker
-    alive: bool
-    silent: float
-    running: int
-
-
-def workers() -> list[WorkerRow]:
-    """Return every worker that was heard of in the last day, the latest first."""
-    now = timezone.now()
-    rows = Worker.objects.filter(last_beat__gte=now - timedelta(days=1)).order_by("-last_beat")[:25]
-    busy = dict(Session.objects.filter(status__in=ON_A_WORKER).order_by().values_list("worker").annotate(n=Count("pk")))
-    made = []
-    for row in rows:
-        silent = (now - row.last_beat).total_seconds()
-        made.append(WorkerRow(row, silent <= ALIVE_SECONDS, max(0.0, silent), busy.get(row.name, 0)))
-    return made
-
-
 def sockets() -> int:
     """Return how many live connections this web process holds."""
     return socket_count()
@@ -74,11 +53,11 @@ def sockets() -> int:
 class Machinery:
     """What administrators see of the machinery."""
 
-    workers: list[WorkerRow]
+    workers: int
     queue_age: float
     events_per_second: float
     sockets: int
 
 
 def machinery() -> Machinery:
-    return Machinery(workers(), queue_age(), events_per_second(), sockets())
+    return Machinery(workers_alive(), queue_age(), events_per_second(), sockets())

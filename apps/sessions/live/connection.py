@@ -17,12 +17,14 @@ from apps.accounts.models import User
 from apps.sessions.live import access, frames
 from apps.sessions.live.follower import Follower
 from apps.sessions.live.tailer import tailer
+from apps.sessions.live.traffic import traffic
 
 HEARTBEAT = 30.0
 #: A log-out, a changed role or an expired log-in ends the socket within a minute.
 RECHECK = 30.0
 #: Close codes: 44xx are final for a client, 4012 asks it to come back.
 UNAUTHENTICATED, FORBIDDEN, BAD_REQUEST, TOO_MANY, COME_BACK = 4401, 4403, 4400, 4429, 4012
+CLOSED_BY_ADMINISTRATOR = 4410
 
 #: Open sockets of this process: by user for the cap, by id for the statistics page.
 open_by_user: Counter[int] = Counter()
@@ -42,6 +44,8 @@ class Connection:
         self.follower = Follower("json")
         self.wanted: dict[int, int] = {}
         self.tasks: list[asyncio.Task[None]] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.closing = False
         self.opened, self.last_activity = timezone.now(), timezone.now()
         self.address = access.address_of(scope)
         self.agent = access.header(scope, b"user-agent")[:200]
@@ -72,7 +76,9 @@ class Connection:
         """Join the tail, send what was missed, and start the sender and the heartbeat."""
         assert self.user is not None  # noqa: S101 (refusal() has set it)
         open_by_user[self.user.pk] += 1
+        self.loop = asyncio.get_running_loop()
         connections[self.id] = self
+        traffic.opened += 1
         tailer().join(self.follower)
         self.say(
             type="connection_established", connection_id=self.id, heartbeat_s=HEARTBEAT, time=timezone.now().isoformat()
@@ -89,6 +95,10 @@ class Connection:
         if connections.pop(self.id, None) is not None and self.user is not None:
             open_by_user[self.user.pk] -= 1
             tailer().leave(self.follower)
+
+    async def end(self, code: int) -> None:
+        """Close the socket with ``code``; its consumer then leaves."""
+        await self.close_socket(code)
 
     def say(self, **message: Any) -> None:
         self.follower.put(frames.dump(message))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from apps.sessions.live import frames
 from apps.sessions.live.frames import Batch
+from apps.sessions.live.traffic import traffic
 
 #: Frames a reader may lag behind before it is dropped back to its cursor.
 QUEUE = 512
@@ -39,6 +40,7 @@ class Follower:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     lost: bool = False
     overflows: int = 0
+    messages: int = 0
 
     def accept(self, part: Batch) -> None:
         """Queue the frames of a batch, less what was queued before."""
@@ -74,6 +76,8 @@ class Follower:
             while self.queue:
                 taken = self._take()
                 await send(frames.together([text for _, _, text in taken]))
+                self.messages += 1
+                traffic.sent()
                 self.sent.update({session: seq for session, seq, _ in taken if session})
             if self.lost:
                 self.lost = False

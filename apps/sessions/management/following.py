@@ -17,7 +17,7 @@ from apps.sessions.notices import reason_text
 from apps.sessions.runner.launcher import launch
 from apps.sessions.selectors import session_folder
 from apps.sessions.services.claim import claim
-from apps.sessions.services.reaper import workers_alive
+from apps.sessions.services.workers import workers_alive
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 

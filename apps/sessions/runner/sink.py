@@ -222,6 +222,7 @@ class DbSink:
         kept = self._usage
         kept["seconds"] = kept.get("seconds", 0.0) + OBSERVE_SECONDS
         kept["cpu_seconds"] = round(kept.get("cpu_seconds", 0.0) + usage["cpu_percent"] / 100 * OBSERVE_SECONDS, 2)
+        kept["rss_bytes"] = usage["rss_bytes"]
         kept["peak_rss_bytes"] = max(kept.get("peak_rss_bytes", 0), usage["rss_bytes"])
         kept["peak_gpu_bytes"] = max(kept.get("peak_gpu_bytes", 0), usage["gpu_memory_bytes"] or 0)
         with self._gathering:

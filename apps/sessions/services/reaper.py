@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
 from django.utils import timezone
 
 from apps.sessions.adapters.doorbell import ring
@@ -14,6 +13,7 @@ from apps.sessions.forecast import Forecast
 from apps.sessions.models import Session, Worker
 from apps.sessions.services.claim import blocked, running_counts, waiting
 from apps.sessions.services.endings import attempt_lost
+from apps.sessions.services.workers import worker_draining
 
 RING_AFTER = timedelta(seconds=2)
 DEAF_AFTER = timedelta(seconds=15)
@@ -30,13 +30,16 @@ class Reaped:
 
 
 def reap_once() -> Reaped:
-    """Look once. Safe to run in any number of processes: each step is a compare-and-set."""
+    """Look once. Safe to run in any number of processes: each step is a compare-and-set.
+
+    A worker that drains is not deaf, however long a session waits.
+    """
     now = timezone.now()
     lost = Session.objects.filter(status__in=ON_A_WORKER, lease_until__lt=now).values_list("pk", "attempt")
     expired = sum(attempt_lost(pk, attempt, None) for pk, attempt in list(lost))
     rung, deaf = _ring_for_waiting()
     Worker.objects.filter(last_beat__lt=now - FORGET_WORKERS_AFTER).delete()
-    return Reaped(expired, rung, deaf)
+    return Reaped(expired, rung, deaf and not worker_draining())
 
 
 def _ring_for_waiting() -> tuple[int, bool]:
@@ -57,15 +60,3 @@ def _ring_for_waiting() -> tuple[int, bool]:
         )
         return 1, now - since > DEAF_AFTER and (newest is None or now - newest > DEAF_AFTER)
     return 0, False
-
-
-def beat(name: str, host: str, pid: int) -> None:
-    """Note that a worker is alive."""
-    now = timezone.now()
-    defaults = {"host": host, "pid": pid, "slots": settings.SLOTS, "last_beat": now}
-    Worker.objects.update_or_create(name=name, defaults=defaults, create_defaults={**defaults, "started_at": now})
-
-
-def workers_alive() -> int:
-    """Return how many workers were heard of lately."""
-    return Worker.objects.filter(last_beat__gt=timezone.now() - timedelta(seconds=15)).count()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from typing import Any
 
@@ -13,7 +12,8 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 
 from apps.sessions.runner.process import die_with_parent
-from apps.sessions.services.reaper import beat, reap_once
+from apps.sessions.services.reaper import reap_once
+from apps.sessions.services.workers import beat
 
 DEAF_PAUSE = 20.0
 
@@ -25,10 +25,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
         die_with_parent(supervisor)
-        name, quiet_until = f"{socket.gethostname()}:{supervisor or os.getpid()}", 0.0
+        quiet_until = 0.0
         while True:
             try:
-                beat(name, socket.gethostname(), supervisor or os.getpid())
+                beat()
                 deaf = reap_once().deaf
             except DatabaseError as error:
                 self.stderr.write(f"reap: {error}")
