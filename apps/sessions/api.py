@@ -22,7 +22,7 @@ from apps.sessions.engine.states import Command
 from apps.sessions.live.curves import curves_of
 from apps.sessions.logs import LogLines, log_path
 from apps.sessions.models import Session
-from apps.sessions.notices import flag_text
+from apps.sessions.notices import flag_message
 from apps.sessions.selectors import events_after, session_for_user, session_list
 from apps.sessions.services.commands import give
 from apps.sessions.services.sessions import session_clone
@@ -143,7 +143,7 @@ def resources(request: HttpRequest, session_id: int) -> Document:
     """Samples of the run's processes, the newest in full and older ones thinned; peaks are of all."""
     row = owned(request, session_id)
     curves = curves_of(row.pk, row.last_seq)
-    flags = [{**flag, "message": flag_text(flag)} for flag in curves.flags]
+    flags = [{**flag, "message": flag_message(flag)} for flag in curves.flags]
     return {
         "session_id": row.pk, "samples": curves.usage.samples, "peaks": curves.usage.peaks, "flags": flags,
         "last_seq": curves.seq,

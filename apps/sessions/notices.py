@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.accounts.notices import register
+from apps.ui.engine.numbers import compact, number
 from apps.ui.engine.text import N_
 
 NOTICES = {
@@ -36,6 +39,61 @@ FLAGS = {
     "stalled": N_("The throughput has collapsed"),
     "memory_growth": N_("Memory grows and will hit its limit"),
 }
+#: The numbers behind each code. What is in them is formatted by ``FORMS``.
+DETAILS = {
+    "not_finite": N_("%(name)s was %(value)s."),
+    "divergence": N_(
+        "%(name)s is at %(measured)s; up to %(threshold)s is taken for noise (100 times its best level %(best)s, at least 10 times its first %(first)s)."  # noqa: E501
+    ),
+    "plateau": N_(
+        "Over the last %(share)s%% of the run %(name)s gained %(measured)s%%, from %(before)s to %(value)s; less than %(threshold)s%% counts as no gain."  # noqa: E501
+    ),
+    "exploding_gradient": N_(
+        "%(name)s is at %(measured)s over the last 10 points; it was %(usual)s, and up to %(threshold)s (50 times that, at least 10) is usual."  # noqa: E501
+    ),
+    "dead_policy": N_(
+        "%(name)s stayed below %(threshold)s for %(points)s points and is at %(measured)s; it began at %(start)s."
+    ),
+    "stalled": N_(
+        "No step for %(measured)s s; up to %(threshold)s s is usual here (5 times the longest pause of %(longest)s s, at least 30 s)."  # noqa: E501
+    ),
+    "slower": N_(
+        "%(measured)s steps a second over %(seconds)s s; it was %(usual)s, and below %(threshold)s (a tenth) is a collapse."  # noqa: E501
+    ),
+    "memory_growth": N_(
+        "It uses %(used_mb)s MB, %(mb_a_minute)s MB more each minute, and meets its limit of %(limit_mb)s MB in %(measured)s s; less than %(threshold)s s is flagged."  # noqa: E501
+    ),
+}
+
+
+def flag_details(flag: Mapping[str, Any]) -> str:
+    """Return what the detector measured, its threshold and since when; empty for a flag that brings no numbers."""
+    params = dict(flag.get("params") or {})
+    code = "slower" if "pace" in params else str(flag.get("code", ""))
+    if "measured" not in params or code not in DETAILS:
+        return ""
+    shown = {name: compact(value, 3) if isinstance(value, int | float) else value for name, value in params.items()}
+    try:
+        text = gettext(DETAILS[code]) % shown
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return " ".join(filter(None, (text, _since(params))))
+
+
+def _since(params: Mapping[str, Any]) -> str:
+    step, at = params.get("since_step"), params.get("since_at")
+    clock = f"{timezone.localtime(datetime.fromtimestamp(at, tz=UTC)):%H:%M:%S}" if at else ""
+    if step is not None and clock:
+        return gettext("Since step %(step)s, %(clock)s.") % {"step": number(step), "clock": clock}
+    if clock:
+        return gettext("Since %(clock)s.") % {"clock": clock}
+    return gettext("Since step %(step)s.") % {"step": number(step)} if step else ""
+
+
+def flag_message(flag: Mapping[str, Any]) -> str:
+    """Return the sentence of a flag with its numbers, for programs and the command line."""
+    details = flag_details(flag)
+    return f"{flag_text(flag)}: {details}" if details else flag_text(flag)
 
 
 def flag_text(flag: Mapping[str, Any]) -> str:

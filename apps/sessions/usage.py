@@ -13,7 +13,7 @@ from apps.sessions.engine.states import ON_A_WORKER
 from apps.sessions.engine.usage import UsageHistory
 from apps.sessions.live.curves import curves_of
 from apps.sessions.models import Session
-from apps.sessions.notices import flag_text
+from apps.sessions.notices import flag_details, flag_text
 from apps.ui.engine.charts import sparkline
 from apps.ui.engine.numbers import number, size
 from apps.ui.engine.text import N_
@@ -74,11 +74,12 @@ def _row(session: Session, usage: UsageHistory, name: str, label: str, words: Wo
 
 @dataclass(frozen=True)
 class FlagRow:
-    """One flag: a shape, a word for the shape, its sentence, where and when."""
+    """One flag: a shape, a word for the shape, its sentence, the numbers behind it, where and when."""
 
     shape: str
     word: str
     text: str
+    details: str
     step: int
     at: datetime | None
 
@@ -89,7 +90,7 @@ def flag_rows(session: Session) -> list[FlagRow]:
         FlagRow(
             "fail" if flag.get("level") == "error" else "warn",
             _("error") if flag.get("level") == "error" else _("warning"),
-            flag_text(flag), int(flag.get("step") or 0),
+            flag_text(flag), flag_details(flag), int(flag.get("step") or 0),
             datetime.fromtimestamp(flag["at"], tz=UTC) if flag.get("at") else None,
         )
         for flag in reversed(curves_of(session.pk, session.last_seq).flags)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from apps.sessions.engine.anomalies import MOST_SERIES, Watch
+from apps.sessions.engine.anomalies import MOST_SERIES, Divergence, ExplodingGradient, Plateau, Watch
 
 GB = 2**30
 
@@ -88,7 +88,11 @@ def test_a_loss_that_runs_away(seed):
     (flag,) = feed(Watch(), rows, total=5000)
     assert (flag["code"], flag["level"]) == ("divergence", "error")
     assert 200 < flag["step"] < 340
-    assert flag["params"]["level"] > 100 * flag["params"]["best"]
+    found = flag["params"]
+    assert found["measured"] == found["level"] > found["threshold"] >= 100 * found["best"]
+    assert found["threshold"] >= 10 * found["first"]
+    assert 180 <= found["since_step"] < flag["step"] - 2 * Divergence.WINDOW
+    assert found["since_at"] == pytest.approx(0.1 * found["since_step"])
 
 
 def test_gradients_that_explode():
@@ -97,6 +101,9 @@ def test_gradients_that_explode():
     (flag,) = feed(Watch(), rows)
     assert (flag["code"], flag["level"]) == ("exploding_gradient", "warning")
     assert 300 < flag["step"] <= 320
+    found = flag["params"]
+    assert found["measured"] > found["threshold"] == pytest.approx(max(10.0, 50 * found["usual"]))
+    assert found["since_step"] == flag["step"] - ExplodingGradient.SHORT + 1
 
 
 def test_a_loss_that_stays_where_it_was():
@@ -105,11 +112,18 @@ def test_a_loss_that_stays_where_it_was():
     (flag,) = feed(Watch(), rows)
     assert flag["code"] == "plateau"
     assert flag["step"] < 1350
+    found = flag["params"]
+    assert abs(found["measured"]) < found["threshold"] == 1.0
+    assert found["since_step"] == pytest.approx(flag["step"] - 0.4 * 1500, abs=2 * Plateau.BLOCK)
 
 
 def test_a_policy_that_stops_choosing():
     flags = feed(Watch(), [{"entropy": 1.0 if i < 100 else 0.001} for i in range(300)])
     assert codes(flags) == ["dead_policy"]
+    assert flags[0]["params"] == {
+        "name": "entropy", "measured": 0.001, "threshold": pytest.approx(0.02), "entropy": 0.001, "start": 1.0,
+        "points": 60, "since_step": 101, "since_at": pytest.approx(10.1),
+    }  # fmt: skip
     assert codes(feed(Watch(), [{"entropy": 3.0 if i < 100 else -20.0} for i in range(300)])) == ["dead_policy"]
 
 
@@ -119,10 +133,16 @@ def test_a_run_that_falls_silent_or_slow():
     assert watch.tick(75.0) == []
     (flag,) = watch.tick(85.0)
     assert (flag["code"], flag["params"]["seconds"]) == ("stalled", 35)
+    assert (flag["params"]["measured"], flag["params"]["threshold"]) == (35.0, 30.0)
+    assert (flag["params"]["since_step"], flag["params"]["since_at"]) == (500, 50.0)
     slow = Watch()
     feed(slow, [{"x": 1.0}] * 1000)
     feed(slow, [{"x": 1.0}] * 20, start=1000, every=2.0, at=100.0 - 2000.0)
-    assert codes(slow.tick(140.5)) == ["stalled"]
+    (flag,) = slow.tick(140.5)
+    assert flag["code"] == "stalled"
+    assert flag["params"]["measured"] == pytest.approx(0.5)
+    assert flag["params"]["threshold"] < 0.1 * 10.01
+    assert flag["params"]["since_step"] > 1000
 
 
 def test_pauses_as_long_as_before_are_no_stall():
@@ -138,7 +158,11 @@ def test_memory_on_its_way_to_the_limit():
     (flag,) = found
     assert flag["code"] == "memory_growth"
     assert flag["params"]["limit_mb"] == 2048
-    assert 0 < flag["params"]["seconds"] <= 600
+    found = flag["params"]
+    assert 0 < found["seconds"] == found["measured"] <= found["threshold"] == 600
+    assert found["mb_a_minute"] == pytest.approx(60 * 4e6 / 2**20)
+    assert 0.0 <= found["since_at"] < flag["at"]
+    assert "since_step" not in found
     assert [f for s in range(120) for f in Watch(0).usage(usage(s, s * 1e9))] == []
 
 

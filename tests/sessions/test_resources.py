@@ -12,7 +12,7 @@ import pytest
 from apps.sessions.engine.resources import Gpus, Sampler, group_rss
 from apps.sessions.limits import MB, memory_ceiling_bytes, memory_limit_bytes
 from apps.sessions.models import Session
-from apps.sessions.notices import reason_text
+from apps.sessions.notices import flag_message, reason_text
 from apps.sessions.runner import launcher, sink
 from apps.sessions.runner.child import run_attempt
 from apps.sessions.runner.launcher import launch
@@ -77,7 +77,8 @@ def test_a_run_writes_its_use_and_its_flags_to_the_log(alice, monkeypatch):
     uses = [use for row in log for use in row.get("resources", ())]
     assert {"at", "cpu_percent", "rss_bytes", "read_bps", "net_in_bps", "gpu_percent"} <= set(uses[0])
     (flag,) = [flag for row in log for flag in row.get("flags", ())]
-    assert (flag["code"], flag["step"], flag["params"]) == ("not_finite", 30, {"name": "loss", "value": "nan"})
+    assert (flag["code"], flag["step"]) == ("not_finite", 30)
+    assert flag_message(flag) == "A value became infinite or undefined (loss): loss was nan. Since step 30."
     session.refresh_from_db()
     assert session.usage["peak_rss_bytes"] == max(use["rss_bytes"] for use in uses)
     assert session.status == "failed"

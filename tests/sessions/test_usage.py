@@ -6,6 +6,7 @@ import json
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone, translation
 from hypothesis import given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from apps.sessions.engine.curves import Curves, merged
 from apps.sessions.engine.usage import KEPT, UsageHistory
 from apps.sessions.live.frames import Batch, Head
 from apps.sessions.live.partials import named
+from apps.sessions.notices import flag_details, flag_message
+from apps.ui.engine.numbers import compact
 from tests.sessions.live_fixtures import make_session, points, say
 
 
@@ -100,3 +103,54 @@ def test_the_api_gives_samples_peaks_and_flags_to_their_owner_alone(client, alic
     assert found["flags"][0]["message"] == "made_up (reward)"
     client.force_login(bob)
     assert client.get(f"/api/sessions/{session.pk}/resources").status_code == 404
+
+
+def planted(**params):
+    return {"code": "divergence", "level": "error", "step": 300, "at": 1.8e9, "params": {"name": "loss", **params}}
+
+
+NUMBERS = {
+    "divergence": {"measured": 12.5, "threshold": 4.0, "best": 0.04, "first": 0.4},
+    "plateau": {"measured": 0.2, "threshold": 1.0, "share": 40, "before": 0.693, "value": 0.692},
+    "exploding_gradient": {"measured": 900.0, "threshold": 50.0, "usual": 1.0},
+    "dead_policy": {"measured": 0.001, "threshold": 0.02, "points": 60, "start": 1.0},
+    "stalled": {"measured": 35.0, "threshold": 30.0, "longest": 0.2},
+    "slower": {"measured": 0.5, "threshold": 1.0, "pace": 0.5, "usual": 10.0, "seconds": 30},
+    "memory_growth": {"measured": 300, "threshold": 600.0, "used_mb": 900, "limit_mb": 2048, "mb_a_minute": 229.0},
+    "not_finite": {"measured": "nan", "threshold": None, "value": "nan"},
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("code", NUMBERS)
+def test_every_flag_says_what_was_measured_and_since_when(code, language):
+    flag = planted(since_step=260, since_at=1.8e9 - 60, **NUMBERS[code]) | {"code": code.replace("slower", "stalled")}
+    with translation.override(language), timezone.override("UTC"):
+        text = flag_details(flag)
+    for name, value in NUMBERS[code].items():
+        if name != "pace" and value is not None:
+            assert (compact(value, 3) if isinstance(value, int | float) else value) in text, name
+    assert "260" in text
+    assert "07:59:00" in text
+    assert "%" not in text.replace("40%", "").replace("0.2%", "").replace("1%", "")
+
+
+def test_a_flag_of_an_older_version_keeps_its_sentence():
+    assert flag_details(planted(level=3.0, best=0.1)) == ""
+    assert flag_details(planted(measured=3.0)) == ""
+    assert flag_message(planted(measured=3.0)) == "The loss is growing away (loss)"
+
+
+@pytest.mark.django_db
+def test_the_page_the_push_and_the_api_say_the_numbers(client, alice):
+    flag = planted(since_step=260, since_at=1.8e9 - 60, **NUMBERS["divergence"])
+    session = say(make_session(alice), {"flags": [flag]})
+    client.force_login(alice)
+    page = client.get(reverse("sessions:detail", args=[session.pk])).content.decode()
+    assert "loss is at 12.5; up to 4 is taken for noise" in page
+    assert "Since step 260" in page
+    (said,) = client.get(f"/api/sessions/{session.pk}/resources").json()["flags"]
+    assert said["message"].startswith("The loss is growing away (loss): loss is at 12.5;")
+    assert said["params"]["since_step"] == 260
+    (frame,) = [json.loads(text) for text in Batch(7, 0, [(1, {"flags": [flag]})], Head(1, "running", 0.5)).json][:1]
+    assert "up to 4 is taken for noise" in frame["flags"][0]["message"]

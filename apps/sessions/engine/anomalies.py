@@ -2,6 +2,9 @@
 
 Each detector is fed what arrives and returns a flag or None; ``Watch`` joins them and raises each
 code once. Levels are robust medians of short windows, so that one wild batch is never a verdict.
+
+A finding says its numbers: ``measured`` against ``threshold`` (both in the detector's own unit), what
+they were worked out from, and ``since_step`` and ``since_at``, where what it found began.
 """
 
 from __future__ import annotations
@@ -20,6 +23,13 @@ GRADIENTS = frozenset({"gradient_norm", "grad_norm"})
 #: Series watched at most, so that a batch of a thousand seeds costs no more than a few.
 MOST_SERIES = 64
 Finding = dict[str, Any]
+#: A place of the run: its step, and its time in seconds since 1970.
+Mark = tuple[int, float]
+Feed = Callable[[float, Mark], Finding | None]
+
+
+def _finding(measured: float | str, threshold: float | None, since: Mark, **more: Any) -> Finding:
+    return {"measured": measured, "threshold": threshold, "since_step": since[0], "since_at": since[1], **more}
 
 
 class Divergence:
@@ -30,24 +40,30 @@ class Divergence:
 
     def __init__(self) -> None:
         self._part: list[float] = []
+        self._began: Mark = (0, 0.0)
         self._levels: list[float] = []
         self._best = math.inf
+        self._rising: Mark | None = None
 
-    def feed(self, value: float) -> Finding | None:
+    def feed(self, value: float, mark: Mark) -> Finding | None:
+        if not self._part:
+            self._began = mark
         self._part.append(abs(value))
         if len(self._part) < self.WINDOW:
             return None
         level, self._part = median(self._part), []
+        if not self._levels or level <= self._levels[-1]:
+            self._rising = None
+        elif self._rising is None:
+            self._rising = self._began
         self._levels = [*self._levels[:1], *self._levels[1:][-3:], level]
         self._best = min(self._best, level)
         last = self._levels[-4:]
         growing = len(last) == 4 and all(before < after for before, after in pairwise(last))
-        if (
-            growing
-            and level > self.OVER_BEST * max(self._best, self.FLOOR)
-            and level > self.OVER_FIRST * self._levels[0]
-        ):
-            return {"level": level, "best": self._best}
+        allowed = max(self.OVER_BEST * max(self._best, self.FLOOR), self.OVER_FIRST * self._levels[0])
+        if growing and level > allowed:
+            first = self._levels[0]
+            return _finding(level, allowed, self._rising or mark, level=level, best=self._best, first=first)
         return None
 
 
@@ -58,16 +74,19 @@ class ExplodingGradient:
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=self.SHORT + self.LONG)
+        self._marks: deque[Mark] = deque(maxlen=self.SHORT)
         self._fed = 0
 
-    def feed(self, value: float) -> Finding | None:
+    def feed(self, value: float, mark: Mark) -> Finding | None:
         self._values.append(abs(value))
+        self._marks.append(mark)
         self._fed += 1
         if self._fed % self.SHORT or len(self._values) < 5 * self.SHORT:
             return None
         values = list(self._values)
         level, usual = median(values[-self.SHORT :]), median(values[: -self.SHORT])
-        return {"level": level, "usual": usual} if level > self.FLOOR and level > self.RATIO * usual else None
+        allowed = max(self.FLOOR, self.RATIO * usual)
+        return _finding(level, allowed, self._marks[0], level=level, usual=usual) if level > allowed else None
 
 
 class Plateau:
@@ -81,18 +100,19 @@ class Plateau:
 
     def __init__(self) -> None:
         self._part: list[float] = []
-        self._blocks: deque[tuple[float, float]] = deque(maxlen=20_000)
+        self._blocks: deque[tuple[float, float, Mark]] = deque(maxlen=20_000)
 
-    def feed(self, value: float, done: float) -> Finding | None:
+    def feed(self, value: float, mark: Mark, done: float) -> Finding | None:
         """``done`` is the share of the planned work, 0 to 1."""
         self._part.append(value)
         if len(self._part) < self.BLOCK:
             return None
-        self._blocks.append((done, median(self._part)))
+        self._blocks.append((done, median(self._part), mark))
         self._part = []
         if done > self.END or done < self.STRETCH or len(self._blocks) % 10:
             return None
-        inside = [level for at, level in self._blocks if at >= done - self.STRETCH]
+        stretch = [(level, at) for share, level, at in self._blocks if share >= done - self.STRETCH]
+        inside = [level for level, _ in stretch]
         if len(inside) * self.BLOCK < self.POINTS or self._blocks[0][0] > done - self.STRETCH:
             return None
         half = len(inside) // 2
@@ -100,7 +120,11 @@ class Plateau:
         doubt = 2 * math.sqrt(variance(inside[:half]) / half + variance(inside[half:]) / (len(inside) - half))
         gain, size = before - after, abs(before)
         flat = gain + doubt < self.GAIN * size and gain - doubt > -self.LOSS * size
-        return {"share": round(100 * self.STRETCH), "value": after} if flat else None
+        if not flat:
+            return None
+        measured = 100 * gain / size if size else 0.0
+        more = {"share": round(100 * self.STRETCH), "value": after, "before": before}
+        return _finding(measured, 100 * self.GAIN, stretch[0][1], **more)
 
 
 class DeadPolicy:
@@ -111,18 +135,30 @@ class DeadPolicy:
 
     def __init__(self) -> None:
         self._first: list[float] = []
-        self._low = self._deep = 0
+        self._low: tuple[Mark, int] = ((0, 0.0), 0)
+        self._deep: tuple[Mark, int] = ((0, 0.0), 0)
 
-    def feed(self, value: float) -> Finding | None:
+    def feed(self, value: float, mark: Mark) -> Finding | None:
         if len(self._first) < 10:
             self._first.append(value)
             return None
         start = median(self._first)
         if start <= 0:
             return None
-        self._low = self._low + 1 if abs(value) < self.SHARE * start else 0
-        self._deep = self._deep + 1 if value < self.DEPTH * start else 0
-        return {"entropy": value, "start": start} if max(self._low, self._deep) >= self.WINDOW else None
+        # Where each streak began and how long it is.
+        self._low = _streak(self._low, mark, going=abs(value) < self.SHARE * start)
+        self._deep = _streak(self._deep, mark, going=value < self.DEPTH * start)
+        for (since, points), threshold in ((self._low, self.SHARE * start), (self._deep, self.DEPTH * start)):
+            if points >= self.WINDOW:
+                return _finding(value, threshold, since, entropy=value, start=start, points=points)
+        return None
+
+
+def _streak(before: tuple[Mark, int], mark: Mark, *, going: bool) -> tuple[Mark, int]:
+    """Return where a streak began and its length after one more point that belongs to it or ends it."""
+    if not going:
+        return mark, 0
+    return (before[0], before[1] + 1) if before[1] else (mark, 1)
 
 
 class Stall:
@@ -134,12 +170,13 @@ class Stall:
     def __init__(self) -> None:
         self._gaps: deque[float] = deque(maxlen=50)
         self._last: float | None = None
+        self._step = 0
         self._marks: deque[tuple[float, int]] = deque(maxlen=240)
 
     def feed(self, step: int, at: float) -> None:
         if self._last is not None and at > self._last:
             self._gaps.append(at - self._last)
-        self._last = max(at, self._last or at)
+        self._last, self._step = max(at, self._last or at), step
         if not self._marks or at - self._marks[-1][0] >= 1.0:
             self._marks.append((at, step))
 
@@ -148,8 +185,13 @@ class Stall:
         if self._last is None or len(self._gaps) < 10:
             return None
         silent = now - self._last
-        if silent > max(self.SILENCE, self.FACTOR * max(self._gaps)):
-            return {"seconds": round(silent)}
+        longest = max(self._gaps)
+        allowed = max(self.SILENCE, self.FACTOR * longest)
+        if silent > allowed:
+            since = (self._step, self._last)
+            return _finding(
+                round(silent, 1), round(allowed, 1), since, seconds=round(silent), longest=round(longest, 2)
+            )
         return self._slower(now)
 
     def _slower(self, now: float) -> Finding | None:
@@ -160,7 +202,10 @@ class Stall:
         if len(recent) < 2 or len(earlier) < 2:
             return None
         pace, usual = _pace(recent[0], recent[-1]), _pace(earlier[0], earlier[-1])
-        return {"pace": pace, "usual": usual, "seconds": round(self.SILENCE)} if pace < self.SLOW * usual else None
+        if pace >= self.SLOW * usual:
+            return None
+        since, more = (recent[0][1], recent[0][0]), {"pace": pace, "usual": usual, "seconds": round(self.SILENCE)}
+        return _finding(pace, self.SLOW * usual, since, **more)
 
 
 def _pace(first: tuple[float, int], last: tuple[float, int]) -> float:
@@ -177,6 +222,7 @@ class MemoryGrowth:
         self._seen: deque[tuple[float, float]] = deque(maxlen=self.WINDOW)
 
     def feed(self, at: float, rss_bytes: float) -> Finding | None:
+        """``measured`` and ``threshold`` are the seconds until the limit is met."""
         self._seen.append((at, rss_bytes))
         if len(self._seen) < self.SAMPLES or not self._limit:
             return None
@@ -186,11 +232,11 @@ class MemoryGrowth:
         left = (self._limit - rss_bytes) / slope
         if left > self.AHEAD:
             return None
-        return {
-            "seconds": max(0, round(left)),
-            "used_mb": round(rss_bytes / 2**20),
-            "limit_mb": round(self._limit / 2**20),
-        }
+        seconds, mb = max(0, round(left)), 2**20
+        more = {"used_mb": round(rss_bytes / mb), "limit_mb": round(self._limit / mb), "mb_a_minute": 60 * slope / mb}
+        finding = _finding(seconds, self.AHEAD, (0, self._seen[0][0]), seconds=seconds, **more)
+        del finding["since_step"]  # Memory is seen by the second, not by the step.
+        return finding
 
 
 def _line(points: Iterable[tuple[float, float]]) -> tuple[float, float]:
@@ -206,7 +252,7 @@ class Watch:
     """Every detector over one attempt. Not thread-safe: one thread feeds it."""
 
     def __init__(self, memory_limit_bytes: float = 0.0) -> None:
-        self._series: dict[tuple[str, int | None], list[Callable[[float], Finding | None]]] = {}
+        self._series: dict[tuple[str, int | None], list[Feed]] = {}
         self._raised: set[str] = set()
         self._stall, self._memory = Stall(), MemoryGrowth(memory_limit_bytes)
         self._step, self._done, self._rewarded = 0, 0.0, False
@@ -221,9 +267,10 @@ class Watch:
             self._rewarded = self._rewarded or "reward" in point["values"]
             for name, value in point["values"].items():
                 if value is None or not math.isfinite(value):
-                    found += self.raise_flag("not_finite", at, {"name": name, "value": str(value)})
+                    words = _finding(str(value), None, (self._step, at), name=name, value=str(value))
+                    found += self.raise_flag("not_finite", at, words)
                     continue
-                for code, finding in self._look(name, point.get("seed"), value):
+                for code, finding in self._look(name, point.get("seed"), value, (self._step, at)):
                     found += self.raise_flag(code, at, {"name": name, **finding})
         return found
 
@@ -246,16 +293,16 @@ class Watch:
             {"code": code, "level": level, "step": self._step if step is None else step, "at": at, "params": params}
         ]
 
-    def _look(self, name: str, seed: int | None, value: float) -> Iterable[tuple[str, Finding]]:
+    def _look(self, name: str, seed: int | None, value: float, mark: Mark) -> Iterable[tuple[str, Finding]]:
         key = (name, seed)
         if key not in self._series:
             self._series[key] = self._detectors(name) if len(self._series) < MOST_SERIES else []
         for feed in self._series[key]:
-            finding = feed(value)
+            finding = feed(value, mark)
             if finding:
                 yield finding.pop("code"), finding
 
-    def _detectors(self, name: str) -> list[Callable[[float], Finding | None]]:
+    def _detectors(self, name: str) -> list[Feed]:
         if name in GRADIENTS:
             return [_named("exploding_gradient", ExplodingGradient().feed)]
         if name == "entropy":
@@ -263,14 +310,14 @@ class Watch:
         if name.endswith("loss"):
             plateau = Plateau()
             # A reinforcement learner's loss is no measure of how well it does, so its rest is no plateau.
-            rest = _named("plateau", lambda value: None if self._rewarded else plateau.feed(value, self._done))
+            rest = _named("plateau", lambda *at: None if self._rewarded else plateau.feed(at[0], at[1], self._done))
             return [_named("divergence", Divergence().feed), rest]
         return []
 
 
-def _named(code: str, feed: Callable[[float], Finding | None]) -> Callable[[float], Finding | None]:
-    def look(value: float) -> Finding | None:
-        finding = feed(value)
+def _named(code: str, feed: Feed) -> Feed:
+    def look(value: float, mark: Mark) -> Finding | None:
+        finding = feed(value, mark)
         return {**finding, "code": code} if finding else None
 
     return look

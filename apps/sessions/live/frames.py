@@ -10,7 +10,7 @@ from typing import Any
 
 from apps.sessions.engine.curves import merged
 from apps.sessions.engine.events import EventPayload
-from apps.sessions.notices import flag_text, reason_text
+from apps.sessions.notices import flag_message, reason_text
 
 PROTOCOLS = ("html", "json")
 
@@ -98,7 +98,7 @@ class Batch:
         if "resources" in payload:
             messages.append({"type": "session_resources", **common, "samples": payload["resources"]})
         if "flags" in payload:
-            flags = [{**flag, "message": flag_text(flag)} for flag in payload["flags"]]
+            flags = [{**flag, "message": flag_message(flag)} for flag in payload["flags"]]
             messages.append({"type": "session_flags", **common, "flags": flags})
         if "status" in payload or not messages:
             messages.append(self._status(common))

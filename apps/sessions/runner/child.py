@@ -95,8 +95,9 @@ def _refused(session: Session, sink: DbSink, refusal: Refusal) -> None:
     """A refusal is final, except a full disk: that one can be mended and resumed."""
     sink.log(str(refusal), "error")
     if refusal.code == "nan_metric":
-        params = {name: refusal.params.get(name, "") for name in ("name", "value")}
-        sink.flag("not_finite", params, int(refusal.params.get("step", 0)))
+        name, value, step = (refusal.params.get(key, "") for key in ("name", "value", "step"))
+        found = {"name": name, "value": value, "measured": value, "threshold": None, "since_step": step or 0}
+        sink.flag("not_finite", found, int(step or 0))
     _close_quietly(sink)
     command = Command.INTERRUPT if refusal.code == "disk_full" else Command.FAIL
     reason = {"message": refusal.message, **refusal.params}
