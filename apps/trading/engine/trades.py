@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.trading.engine.backtest.options import DIVIDEND, SPLIT
 from apps.trading.engine.metrics import Metric
 
 #: Shares below this are rounding noise.
@@ -20,8 +21,9 @@ class Trade:
     """One closed trade, or what is still open (``exit_bar`` None).
 
     ``side`` 1 long, -1 short; ``entry_price`` is the mean over what was closed; ``fees`` its
-    share of the fees of both sides; ``pnl`` money after fees; ``profit`` pnl by the money
-    put in; ``reason`` why it was closed (code of the ledger).
+    share of the fees of both sides; ``pnl`` money after fees, dividends included; ``profit`` pnl by the
+    money put in; ``reason`` why it was closed (code of the ledger). Over a split, quantity and entry price
+    are those of the shares after it.
     """
 
     symbol: int
@@ -47,18 +49,22 @@ class _Lot:
     fee: float  # by share
     bar: int
     side: int
+    income: float = 0.0  # by share: dividends, and what a split paid for a fraction
 
 
 def match_trades(ledger: NDArray[np.void]) -> tuple[list[Trade], list[Trade]]:
     """Return the closed trades in the order of their exits, and what is open at the end.
 
-    An open one has no exit and its pnl counts only the fees paid.
+    An open one has no exit and its pnl counts only the fees paid and the dividends received.
     """
     open_lots: dict[int, deque[_Lot]] = {}
     closed: list[Trade] = []
     for fill in ledger:
         symbol, side, left = int(fill["symbol"]), int(fill["side"]), float(fill["quantity"])
         lots = open_lots.setdefault(symbol, deque())
+        if fill["reason"] in (DIVIDEND, SPLIT):
+            _act(lots, side, left, float(fill["price"]))
+            continue
         fee = float(fill["fee"]) / left
         if lots and lots[0].side != side:
             trade, left = _close(lots, symbol, left, fill, fee)
@@ -68,26 +74,43 @@ def match_trades(ledger: NDArray[np.void]) -> tuple[list[Trade], list[Trade]]:
     return closed, [_open(symbol, lot) for symbol, lots in sorted(open_lots.items()) for lot in lots]
 
 
+def _act(lots: deque[_Lot], side: int, quantity: float, price: float) -> None:
+    """Spread money received (``side`` 0), or a change of the number of shares, over what is open."""
+    total = sum(lot.quantity for lot in lots)
+    if total <= DUST:
+        return
+    if side == 0:
+        for lot in lots:
+            lot.income += quantity * price / total
+        return
+    factor = 1.0 + side * lots[0].side * quantity / total
+    for lot in lots:
+        lot.quantity, lot.price = lot.quantity * factor, lot.price / factor
+        lot.fee, lot.income = lot.fee / factor, lot.income / factor
+
+
 def _close(lots: deque[_Lot], symbol: int, left: float, fill: Any, fee: float) -> tuple[Trade, float]:
     """Close ``left`` shares against ``lots``; return the trade and the shares that found nothing to close."""
     side, bar, price = lots[0].side, lots[0].bar, float(fill["price"])
-    quantity = cost = fees = 0.0
+    quantity = cost = fees = income = 0.0
     while lots and left > DUST:
         lot = lots[0]
         taken = min(lot.quantity, left)
         quantity, left, lot.quantity = quantity + taken, left - taken, lot.quantity - taken
         cost += taken * lot.price
         fees += taken * (lot.fee + fee)
+        income += taken * lot.income
         if lot.quantity <= DUST:
             lots.popleft()
-    pnl = side * (quantity * price - cost) - fees
+    pnl = side * (quantity * price - cost) - fees + income
     trade = Trade(symbol, side, quantity, bar, cost / quantity, int(fill["bar"]), price, fees, pnl, int(fill["reason"]))
     return trade, left
 
 
 def _open(symbol: int, lot: _Lot) -> Trade:
     fees = lot.quantity * lot.fee
-    return Trade(symbol, lot.side, lot.quantity, lot.bar, lot.price, None, None, fees, -fees, None)
+    pnl = lot.quantity * lot.income - fees
+    return Trade(symbol, lot.side, lot.quantity, lot.bar, lot.price, None, None, fees, pnl, None)
 
 
 def trade_metrics(closed: list[Trade]) -> dict[str, Metric]:

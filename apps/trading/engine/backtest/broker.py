@@ -7,11 +7,13 @@ the same bytes in the ledger.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
-from apps.trading.engine.backtest.market import Market
-from apps.trading.engine.backtest.options import Options
+from apps.trading.engine.backtest.market import Event, Market
+from apps.trading.engine.backtest.options import DIVIDEND, SPLIT, Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
+from apps.trading.engine.backtest.permits import SAME, after_event, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
 
 Fill = tuple[int, int, int, int, float, float, float]
@@ -35,6 +37,8 @@ class Broker:
         self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
         self._rules = [_rows(market, s) for s in range(count)] if market else []
         self._day = [int(d) for d in market.day] if market else []
+        self._events = list(_traded(market.events, prices)) if market else []
+        self._charges = [market.charges[kind].tolist() for kind in market.board] if market else []
 
     def submit(self, order: Order) -> Order:
         """Take an order, or refuse it with the reason."""
@@ -69,7 +73,9 @@ class Broker:
         return ""
 
     def match(self, t: int) -> None:
-        """Fill open orders from bar ``t``: sales first, each leg in the order given."""
+        """Fill open orders from bar ``t``: sales first, each leg in the order given; corporate actions before."""
+        while self._events and self._events[0].bar <= t:
+            self._act(self._events.pop(0))
         if self._day and (t == 0 or self._day[t] != self._day[t - 1]):
             self.bought = [0.0] * len(self.held)
         if not self.open:
@@ -84,6 +90,36 @@ class Broker:
                 follow(order, self.prices[order.symbol]["high"][t], self.prices[order.symbol]["low"][t])
         self.open = [order for order in self.open if order.status == "open"]
 
+    def _act(self, event: Event) -> None:
+        """Let a dividend or split happen to what is held and to the open orders."""
+        s, held = event.symbol, self.held[event.symbol]
+        price = self.prices[s]["open"][event.bar]
+        if held and event.payout:
+            self.cash += held * event.payout
+            self.fills.append((event.bar, s, 0, DIVIDEND, held, event.payout, 0.0))
+        if held and event.ratio != 1.0:
+            whole, part = after_event(held, event.ratio)
+            if whole != held:
+                self.fills.append((event.bar, s, 1 if whole > held else -1, SPLIT, abs(whole - held), 0.0, 0.0))
+            if part:
+                self.cash += part * price
+                self.fills.append((event.bar, s, 0, SPLIT, part, price, 0.0))
+            self.held[s] = whole
+        self.last[s] = (self.last[s] - event.payout) / event.ratio
+        least, step = self._rules[s][2:4]
+        for order in self.open:
+            if order.symbol == s:
+                order.adjust(event.ratio, event.payout, least, step)
+        self.open = [order for order in self.open if order.status == "open"]
+
+    def _total(self, order: Order, t: int, notional: float, size: float) -> float:
+        """Return commission, tax and charges of ``size`` shares."""
+        is_sell = order.side < 0
+        fee = order_fee(notional, size, is_sell, *self._fee)
+        if self._charges:
+            fee = levied(fee, notional, size, is_sell, *self._charges[order.symbol][t])
+        return fee
+
     def _try(self, order: Order, t: int, room: dict[int, float]) -> None:
         s, bar = order.symbol, self.prices[order.symbol]
         if not (bar["open"][t] > 0 and bar["close"][t] > 0):
@@ -96,7 +132,7 @@ class Broker:
             return
         if slips:
             price = self._slipped(order, size, bar, price, t)
-        size = self._fitting(order, size, price)
+        size = self._fitting(order, t, size, price)
         if size > 0:
             room[s] = room.get(s, math.inf) - size
             self._fill(order, t, size, price)
@@ -106,9 +142,9 @@ class Broker:
         if not self._rules:
             return True
         up, down = self._rules[order.symbol][0][t], self._rules[order.symbol][1][t]
-        if price > up or price < down:  # no such trade can have been: the bar is at fault
+        if price > up + up * SAME or price < down - down * SAME:  # no such trade can have been: the bar is at fault
             return False
-        return not (price >= up if order.side > 0 else price <= down)
+        return not (price >= up - up * SAME if order.side > 0 else price <= down + down * SAME)
 
     def _slipped(self, order: Order, size: float, bar: dict[str, list[float]], price: float, t: int) -> float:
         lost = self.costs.slippage
@@ -116,9 +152,7 @@ class Broker:
             lost += self.slippage(size, bar["volume"][t] if "volume" in bar else 0.0, price)
         price = price * (1.0 - lost) if order.side < 0 else price * (1.0 + lost)
         if self._rules:
-            up, down = self._rules[order.symbol][0][t], self._rules[order.symbol][1][t]
-            price = price if math.isnan(up) else min(price, up)
-            price = price if math.isnan(down) else max(price, down)
+            price = inside(price, self._rules[order.symbol][0][t], self._rules[order.symbol][1][t])
         return price
 
     def _size(self, order: Order, t: int, bar: dict[str, list[float]], room: dict[int, float]) -> float:
@@ -137,7 +171,7 @@ class Broker:
             whole, size = whole and sellable >= size, min(size, sellable)
         return size if whole else math.floor(size / step) * step
 
-    def _fitting(self, order: Order, size: float, price: float) -> float:
+    def _fitting(self, order: Order, t: int, size: float, price: float) -> float:
         """Return what the account can pay for: all, a part, or nothing (``cash_short``)."""
         held = self.held[order.symbol]
         cover = max(-held * order.side, 0.0)
@@ -147,15 +181,17 @@ class Broker:
         if self.leverage > 1.0:
             gross = sum(abs(h) * p for h, p in zip(self.held, self.last, strict=True))
             power = self.leverage * max(self.equity, 0.0) - gross
-        fee = order_fee(size * price, size, order.side < 0, *self._fee)
-        if size * price + fee <= power:
+        if size * price + self._total(order, t, size * price, size) <= power:
             return size
-        lot = self.costs.lot
         fit = 0.0
         if self.options.cash_short == "reduce" and power > 0:
-            fit = math.floor(min(size, power / (price * (1.0 + self._fee[0]) + self._fee[1])) / lot) * lot
-            while fit > 0 and fit * price + order_fee(fit * price, fit, order.side < 0, *self._fee) > power:
-                fit -= lot
+            most = min(size, power / (price * (1.0 + self._fee[0]) + self._fee[1]))
+            lot = float(self.costs.lot)
+            least, step = self._rules[order.symbol][2:4] if self._rules else (lot, lot)
+            fit = whole_lots(most, least, step) if self._rules else math.floor(most / lot) * lot
+            while fit >= least and fit * price + self._total(order, t, fit * price, fit) > power:
+                fit -= step
+            fit = fit if fit >= least else 0.0
         fit = max(fit, cover)
         order.reason = "cut_to_cash" if fit > 0 else "cash"
         order.status = "open" if fit > 0 else "refused"
@@ -164,9 +200,9 @@ class Broker:
 
     def _fill(self, order: Order, t: int, size: float, price: float) -> None:
         total = order.filled + size
-        fee = order_fee(size * price, size, order.side < 0, *self._fee)
+        fee = self._total(order, t, size * price, size)
         if order.filled:  # the minimum is owed once an order, however many fills it takes
-            whole = order_fee(order.spent + size * price, total, order.side < 0, *self._fee)
+            whole = self._total(order, t, order.spent + size * price, total)
             fee = max(whole - order.fee, 0.0)
         signed = size if order.side > 0 else -size
         self.held[order.symbol] += signed
@@ -188,6 +224,18 @@ class Broker:
             value += self.held[s] * self.last[s]
         self.equity = value
         return value
+
+
+def _traded(events: tuple[Event, ...], prices: list[dict[str, list[float]]]) -> list[Event]:
+    """Return the events on the first bar at or after their own that traded; what never trades again is left out."""
+    moved = []
+    for event in events:
+        opens, closes = prices[event.symbol]["open"], prices[event.symbol]["close"]
+        bars = range(event.bar, len(opens))
+        at = next((t for t in bars if opens[t] > 0 and closes[t] > 0), None)
+        if at is not None:
+            moved.append(replace(event, bar=at))
+    return sorted(moved, key=lambda event: (event.bar, event.symbol))
 
 
 def whole_steps(quantity: float, step: float) -> bool:

@@ -7,25 +7,29 @@ wanted after each close. Everything after that is the same code.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine import costs
 from apps.trading.engine.backtest.options import (
+    AT_LIMIT,
     BELOW_LOT,
     CUT_TO_CASH,
+    DIVIDEND,
     HOLD,
     NO_CASH,
+    NOT_SETTLED,
     RUIN,
     SIGNAL,
+    SPLIT,
     STOP_LOSS,
+    SUSPENDED,
     TAKE_PROFIT,
 )
+from apps.trading.engine.backtest.permits import after_event, inside, open_to, total_fee, whole_lots
 from apps.trading.engine.backtest.rules import rule_signals
-
-order_fee = compiled(costs.order_fee)
 
 
 @compiled
@@ -63,15 +67,50 @@ def affordable(
     per_share: float,
     minimum: float,
     sell_tax: float,
+    rules: Any,
+    s: int,
+    t: int,
 ) -> float:
     """Return the largest whole number of lots up to ``quantity`` whose value and fee fit in ``cash``."""
-    best = math.floor(min(quantity, cash / (price * (1.0 + rate) + per_share)) / lot) * lot
-    while best > 0.0:
+    most = min(quantity, cash / (price * (1.0 + rate) + per_share))
+    if rules is None:
+        least, step = lot, lot
+        best = math.floor(most / lot) * lot
+    else:
+        least, step = rules.minimum[s], rules.step[s]
+        best = whole_lots(most, least, step)
+    while best >= least:
         notional = best * price
-        if notional + order_fee(notional, best, is_sell, rate, per_share, minimum, sell_tax) <= cash:
-            break
-        best -= lot
-    return max(best, 0.0)
+        if notional + total_fee(notional, best, is_sell, rate, per_share, minimum, sell_tax, rules, s, t) <= cash:
+            return best
+        best -= step
+    return 0.0
+
+
+@compiled
+def act(
+    rules: Any, e: int, held: float, open_price: float, cash: float, ledger: NDArray[np.void], n: int
+) -> tuple[float, float, int]:
+    """Let event ``e`` happen to ``held`` shares; return what is held after, the cash, the next row of the ledger.
+
+    A dividend pays (a short pays it); a split leaves whole shares and pays the fraction at the open.
+    """
+    t, s, ratio, payout = rules.event_bar[e], rules.event_symbol[e], rules.event_ratio[e], rules.event_payout[e]
+    if held == 0.0:
+        return held, cash, n
+    if payout != 0.0:
+        cash += held * payout
+        n = write_fill(ledger, n, t, s, 0, DIVIDEND, held, payout, 0.0)
+    if ratio != 1.0:
+        whole, part = after_event(held, ratio)
+        if whole != held:
+            change = whole - held
+            n = write_fill(ledger, n, t, s, 1 if change > 0.0 else -1, SPLIT, abs(change), 0.0, 0.0)
+        if part != 0.0:
+            cash += part * open_price
+            n = write_fill(ledger, n, t, s, 0, SPLIT, part, open_price, 0.0)
+        held = whole
+    return held, cash, n
 
 
 @compiled
@@ -83,21 +122,20 @@ def protected_price(
     entry: float,
     stop_loss: float,
     take_profit: float,
-    slippage: float,
 ) -> tuple[int, float]:
     """Return the reason and price of a stop or target reached in a bar; reason ``SIGNAL`` means neither.
 
-    The stop comes first; a gap through either fills at the open. Stops are market orders and
-    slip, targets are limit orders and do not.
+    The stop comes first; a gap through either fills at the open. Stops are market orders, whose slippage
+    is the caller's; targets are limit orders and do not slip.
     """
     if side > 0.0:
         if stop_loss > 0.0 and low <= entry * (1.0 - stop_loss):
-            return STOP_LOSS, min(open_, entry * (1.0 - stop_loss)) * (1.0 - slippage)
+            return STOP_LOSS, min(open_, entry * (1.0 - stop_loss))
         if take_profit > 0.0 and high >= entry * (1.0 + take_profit):
             return TAKE_PROFIT, max(open_, entry * (1.0 + take_profit))
     else:
         if stop_loss > 0.0 and high >= entry * (1.0 + stop_loss):
-            return STOP_LOSS, max(open_, entry * (1.0 + stop_loss)) * (1.0 + slippage)
+            return STOP_LOSS, max(open_, entry * (1.0 + stop_loss))
         if take_profit > 0.0 and low <= entry * (1.0 - take_profit):
             return TAKE_PROFIT, min(open_, entry * (1.0 - take_profit))
     return SIGNAL, 0.0
@@ -108,6 +146,7 @@ def value_quiet_bars(
     signals: NDArray[np.int8],
     current: int,
     t: int,
+    stop: int,
     cash: float,
     held: float,
     close: NDArray[np.float64],
@@ -115,10 +154,10 @@ def value_quiet_bars(
 ) -> int:
     """Write the equity of bars from ``t`` until another side than ``current`` is wanted.
 
-    Returns that bar, whose equity is not written yet; at most the last bar.
+    Returns that bar, whose equity is not written yet; at most ``stop``.
     """
     # Unsigned numbers spare the compiler the question whether an index is negative.
-    i, last = np.uint64(t), np.uint64(signals.shape[0] - 1)
+    i, last = np.uint64(t), np.uint64(stop)
     while i < last and (signals[i] == current or signals[i] == HOLD):
         equity[i] = cash + held * close[i]
         i += np.uint64(1)
@@ -132,60 +171,101 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
     cash: float, fixed: bool, amount: float, allow_short: bool, reduce: bool,
     stop_loss: float, take_profit: float, armed_next: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
-    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64],
+    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64], rules: Any,
 ) -> int:  # fmt: skip
-    """Trade all bars and return the number of fills (which may exceed the ledger's room).
+    """Trade all bars and return the number of rows of the ledger (which may exceed its room).
 
     Arrays are (T,), prices finite; ``equity`` is written. Cash and position follow from the
-    ledger (``options.Result``): fresh memory costs more than the trading.
+    ledger (``options.Result``): fresh memory costs more than the trading. ``rules`` (``market.Rules`` of one
+    instrument, or None) keeps an order waiting where the market lets nobody trade; it goes on waiting until
+    it can be filled or another side is wanted.
     """
-    n = 0
+    n, event = 0, 0
     held, current, entry, entry_bar = 0.0, 0, 0.0, -1
     pending, side, quantity, reason, ruined = False, 0, 0.0, SIGNAL, False
     protection = stop_loss > 0.0 or take_profit > 0.0
+    up, down = math.nan, math.nan
 
     t, bars = 0, close.shape[0]
     while t < bars:
+        settled = True
+        if rules is not None:
+            up, down = rules.up[0, t], rules.down[0, t]
+            while event < rules.event_bar.shape[0] and rules.event_bar[event] <= t:
+                held, cash, n = act(rules, event, held, open_[t], cash, ledger, n)
+                ratio = rules.event_ratio[event]
+                entry = (entry - rules.event_payout[event]) / ratio
+                if ratio != 1.0:
+                    quantity = whole_lots(quantity * ratio, rules.minimum[0], rules.step[0])
+                event += 1
+            if held == 0.0:
+                current = 0
+            settled = held <= 0.0 or rules.settle[0] == 0 or rules.day[entry_bar] != rules.day[t]
+            if pending:
+                refused[SUSPENDED] += rules.missed[t]
         if pending:
-            pending = False
             if held != 0.0:
                 is_sell = held > 0.0
-                price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
-                size = abs(held)
-                fee = order_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax)
-                cash += held * price - fee
-                n = write_fill(ledger, n, t, 0, -current, reason, size, price, fee)
-                held, current = 0.0, 0
-            if side != 0:
+                if rules is None or (settled and open_to(is_sell, open_[t], up, down)):
+                    price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
+                    if rules is not None:
+                        price = inside(price, up, down)
+                    size = abs(held)
+                    fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
+                    cash += held * price - fee
+                    n = write_fill(ledger, n, t, 0, -current, reason, size, price, fee)
+                    held, current = 0.0, 0
+                else:
+                    refused[AT_LIMIT if settled else NOT_SETTLED] += 1
+            if held == 0.0:
+                pending = False
                 is_sell = side < 0
-                price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
-                size = quantity
-                fee = order_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax)
-                if size * price + fee > cash:
-                    if reduce:
-                        size = affordable(size, price, is_sell, cash, lot, rate, per_share, minimum, sell_tax)
-                    else:
-                        size = 0.0
-                    refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
-                    fee = order_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax)
-                if size > 0.0:
-                    held, current = side * size, side
-                    cash -= held * price + fee
-                    entry, entry_bar = price, t
-                    n = write_fill(ledger, n, t, 0, side, reason, size, price, fee)
+                if side != 0 and rules is not None and not open_to(is_sell, open_[t], up, down):
+                    pending = True
+                    refused[AT_LIMIT] += 1
+                elif side != 0:
+                    price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
+                    if rules is not None:
+                        price = inside(price, up, down)
+                    size = quantity
+                    fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
+                    if size * price + fee > cash:
+                        if reduce:
+                            size = affordable(
+                                size, price, is_sell, cash, lot, rate, per_share, minimum, sell_tax, rules, 0, t
+                            )
+                        else:
+                            size = 0.0
+                        refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
+                        fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
+                    if size > 0.0:
+                        held, current = side * size, side
+                        cash -= held * price + fee
+                        entry, entry_bar = price, t
+                        n = write_fill(ledger, n, t, 0, side, reason, size, price, fee)
+                        if rules is not None:
+                            settled = held < 0.0 or rules.settle[0] == 0
 
-        if protection and held != 0.0 and (entry_bar < t or not armed_next):
-            hit, price = protected_price(held, open_[t], high[t], low[t], entry, stop_loss, take_profit, slippage)
-            if hit != SIGNAL:
+        if protection and held != 0.0 and settled and (entry_bar < t or not armed_next):
+            hit, price = protected_price(held, open_[t], high[t], low[t], entry, stop_loss, take_profit)
+            is_sell = held > 0.0
+            if hit != SIGNAL and (rules is None or open_to(is_sell, price, up, down)):
+                if hit == STOP_LOSS:
+                    price = price * (1.0 - slippage) if is_sell else price * (1.0 + slippage)
+                    if rules is not None:
+                        price = inside(price, up, down)
                 size = abs(held)
-                fee = order_fee(size * price, size, held > 0.0, rate, per_share, minimum, sell_tax)
+                fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
                 cash += held * price - fee
                 n = write_fill(ledger, n, t, 0, -current, hit, size, price, fee)
                 held, current = 0.0, 0
 
         # Where nothing can happen until another side is wanted, bars up to there are valued in one go.
-        if cash > 0.0 and (held == 0.0 or (held > 0.0 and not protection)):
-            t = value_quiet_bars(signals, current, t, cash, held, close, equity)
+        if not pending and cash > 0.0 and (held == 0.0 or (held > 0.0 and not protection)):
+            last = bars - 1
+            if rules is not None and event < rules.event_bar.shape[0]:
+                last = min(last, rules.event_bar[event] - 1)
+            t = value_quiet_bars(signals, current, t, last, cash, held, close, equity)
 
         value = cash + held * close[t]
         equity[t] = value
@@ -201,9 +281,14 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
             continue
         side = want if want >= 0 or allow_short else 0
         if side == current:
+            pending = False
             continue
         if side != 0:
-            quantity = math.floor((amount if fixed else amount * value / close[t - 1]) / lot) * lot
+            wanted = amount if fixed else amount * value / close[t - 1]
+            if rules is None:
+                quantity = math.floor(wanted / lot) * lot
+            else:
+                quantity = whole_lots(wanted, rules.minimum[0], rules.step[0])
             if quantity <= 0.0:
                 refused[BELOW_LOT] += 1
                 side = 0
@@ -218,7 +303,7 @@ def simulate_rule(
     cash: float, fixed: bool, amount: float, allow_short: bool, reduce: bool,
     stop_loss: float, take_profit: float, armed_next: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
-    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64],
+    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64], rules: Any,
 ) -> int:  # fmt: skip
     """Compute ``rule`` over all bars, trade it from bar ``first``; see ``simulate``."""
     signals = np.empty(close.shape[0], dtype=np.int8)
@@ -226,5 +311,5 @@ def simulate_rule(
     return simulate(
         signals[first:], open_[first:], high[first:], low[first:], close[first:],
         cash, fixed, amount, allow_short, reduce, stop_loss, take_profit, armed_next,
-        rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity,
+        rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity, rules,
     )  # fmt: skip

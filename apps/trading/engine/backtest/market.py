@@ -1,52 +1,186 @@
-"""What a market allows, bar by bar, as the third door asks it."""
+"""What a market allows and takes, bar by bar: one object for all doors of the backtester."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.trading.engine.rules import day_rules
+from apps.trading.engine.rules import schedule
+from apps.trading.engine.rules.boards import Board
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+#: Where no board is known: any quantity, the same day, nothing charged.
+FREE_LOT = (1.0, 1.0)
+
+
+class Rules(NamedTuple):
+    """``Market`` as the compiled loops take it; arrays as there, ``board`` (S,) into ``charges`` (B, T, 4)."""
+
+    up: Floats
+    down: Floats
+    day: Integers
+    missed: Integers
+    minimum: Floats
+    step: Floats
+    settle: Integers
+    board: Integers
+    charges: Floats
+    event_bar: Integers
+    event_symbol: Integers
+    event_ratio: Floats
+    event_payout: Floats
+
+
+@dataclass(frozen=True)
+class Event:
+    """A corporate action as an account feels it: ``ratio`` shares for one, ``payout`` money for each held before.
+
+    ``bar`` is the first at which the instrument trades without the right.
+    """
+
+    bar: int
+    symbol: int
+    ratio: float = 1.0
+    payout: float = 0.0
 
 
 @dataclass(frozen=True)
 class Market:
     """Rules over (S, T): ``up`` and ``down`` price limits (NaN: none), ``day`` (T,) the session of a bar.
 
-    ``minimum`` and ``step`` are shares by instrument; ``settle`` 1: shares bought in a session are sold
-    in a later one. An instrument without an open and a close is suspended.
+    ``minimum`` and ``step`` are shares by instrument; ``settle`` 1: shares bought in a session are sold in a
+    later one. ``charges`` (B, T, 4) is what the market takes beside the commission (``schedule.charges``),
+    ``board`` (S,) which of them. ``missed`` (T,) counts the bars left out before each bar. An instrument
+    without an open and a close is suspended. ``events`` come in the order of their bars.
     """
 
     up: Floats
     down: Floats
-    day: NDArray[np.int64]
+    day: Integers
     minimum: Floats
     step: Floats
-    settle: NDArray[np.int64]
+    settle: Integers
+    board: Integers
+    charges: Floats
+    events: tuple[Event, ...] = field(default=())
+    missed: Integers | None = None
 
     @classmethod
     def of(
         cls, market: str, boards: Sequence[str], days: Sequence[date], close: Floats, *,
-        st: NDArray[np.bool_] | None = None,
+        st: NDArray[np.bool_] | None = None, events: Sequence[Event] = (),
     ) -> Market:  # fmt: skip
         """Build daily rules from raw closes (S, T), the board of each instrument and its ST flags (S, T)."""
-        up, down = np.full(close.shape, math.nan), np.full(close.shape, math.nan)
-        last_rules = [day_rules(market, board, days[-1]) for board in boards]
-        for s, board in enumerate(boards):
-            previous = math.nan
-            for t, day in enumerate(days):
-                if previous > 0:
-                    rules = day_rules(market, board, day, st=bool(st is not None and st[s, t]))
-                    up[s, t], down[s, t] = rules.limits(previous) or (math.nan, math.nan)
-                previous = close[s, t] if close[s, t] > 0 else previous
-        ordinals = np.array([day.toordinal() for day in days], np.int64)
+        every = [(market, board) for board in boards]
+        days_ = np.array(days, "datetime64[D]")
+        return cls.build(every, days_, _reference(close, events), st=st, events=events)
+
+    @classmethod
+    def build(
+        cls, boards: Sequence[Board | None], days: NDArray[np.datetime64], reference: Floats, *,
+        st: NDArray[np.bool_] | None = None, age: Integers | None = None, events: Sequence[Event] = (),
+        limited: bool = True, lots: bool = True, charged: bool = True,
+    ) -> Market:  # fmt: skip
+        """Build the rules of instruments whose ``boards`` are known (None: no rule) on ``days`` (T,).
+
+        ``reference`` (S, T) is the price today's limits refer to, as traded; ``age`` (S, T) the session since
+        listing, 0 long ago. Prices that are not as traded have no ``limited`` price and no ``lots``.
+        """
+        kinds = list(dict.fromkeys(boards))
+        up, down = np.full(reference.shape, math.nan), np.full(reference.shape, math.nan)
+        charges = np.zeros((len(kinds), len(days), 4))
+        charges[:, :, schedule.MOST_SOLD] = math.inf
+        lot, settle = [FREE_LOT] * len(boards), [0] * len(boards)
+        for number, board in enumerate(kinds):
+            if board is None:
+                continue
+            rows = [s for s, own in enumerate(boards) if own == board]
+            if limited:
+                up[rows], down[rows] = schedule.limits(
+                    board, days, reference[rows], st=None if st is None else st[rows],
+                    age=None if age is None else age[rows],
+                )  # fmt: skip
+            if charged:
+                charges[number] = schedule.charges(board, days)
+            for s in rows:
+                lot[s] = schedule.latest(board, "lot", days, FREE_LOT) if lots else FREE_LOT
+                settle[s] = int(schedule.latest(board, "settle", days, 0))
         return cls(
-            up, down, ordinals, np.array([r.minimum for r in last_rules]), np.array([r.step for r in last_rules]),
-            np.array([r.settle for r in last_rules], np.int64),
+            up, down, days.astype(np.int64), np.array([float(least) for least, _ in lot]),
+            np.array([float(step) for _, step in lot]), np.array(settle, np.int64),
+            np.array([kinds.index(board) for board in boards], np.int64), charges,
+            tuple(sorted(events, key=lambda event: (event.bar, event.symbol))),
         )  # fmt: skip
+
+    def row(self, s: int) -> Market:
+        """Return the rules of one instrument, (1, T)."""
+        one = slice(s, s + 1)
+        return replace(
+            self, up=self.up[one], down=self.down[one], minimum=self.minimum[one], step=self.step[one],
+            settle=self.settle[one], board=self.board[one],
+            events=tuple(replace(event, symbol=0) for event in self.events if event.symbol == s),
+        )  # fmt: skip
+
+    def rows(self, chosen: Sequence[int]) -> Market:
+        """Return the rules of instruments in the order of ``chosen``, (len(chosen), T)."""
+        places = {s: place for place, s in enumerate(chosen)}
+        kept = [replace(event, symbol=places[event.symbol]) for event in self.events if event.symbol in places]
+        index = list(chosen)
+        return replace(
+            self, up=self.up[index], down=self.down[index], minimum=self.minimum[index], step=self.step[index],
+            settle=self.settle[index], board=self.board[index],
+            events=tuple(sorted(kept, key=lambda event: (event.bar, event.symbol))),
+        )  # fmt: skip
+
+    def at(self, index: Integers, first: int = 0) -> Market:
+        """Return the rules over the bars ``index[first:]`` alone; an event between two bars falls on the later one.
+
+        What happened before the first of them is gone: nothing was held.
+        """
+        kept = index[first:]
+        start = int(kept[0]) if len(kept) else 0
+        moved = [
+            replace(event, bar=int(np.searchsorted(kept, event.bar)))
+            for event in self.events
+            if event.bar >= start and (len(kept) and event.bar <= kept[-1])
+        ]
+        missed = np.diff(kept, prepend=kept[:1] - 1) - 1 if len(kept) else np.empty(0, np.int64)
+        return replace(
+            self, up=self.up[:, kept], down=self.down[:, kept], day=self.day[kept],
+            charges=np.ascontiguousarray(self.charges[:, kept]), events=tuple(moved), missed=missed,
+        )  # fmt: skip
+
+    def rules(self) -> Rules:
+        """Return the arrays as the compiled loops take them."""
+        missed = np.zeros(len(self.day), np.int64) if self.missed is None else self.missed
+        return Rules(
+            np.ascontiguousarray(self.up), np.ascontiguousarray(self.down), np.ascontiguousarray(self.day),
+            np.ascontiguousarray(missed), self.minimum, self.step, self.settle, self.board,
+            np.ascontiguousarray(self.charges),
+            np.array([event.bar for event in self.events], np.int64),
+            np.array([event.symbol for event in self.events], np.int64),
+            np.array([event.ratio for event in self.events], np.float64),
+            np.array([event.payout for event in self.events], np.float64),
+        )  # fmt: skip
+
+
+def _reference(close: Floats, events: Sequence[Event]) -> Floats:
+    """Return the newest close before each bar, without the rights that have gone since; NaN before the first."""
+    at = np.where(close > 0, np.arange(close.shape[1]), -1)
+    newest = np.maximum.accumulate(at, axis=1)
+    earlier = np.concatenate([np.full((len(close), 1), -1), newest[:, :-1]], axis=1)
+    found = np.where(earlier >= 0, np.take_along_axis(close, np.maximum(earlier, 0), axis=1), math.nan)
+    for event in events:
+        until = event.bar + 1
+        while until < close.shape[1] and not close[event.symbol, until - 1] > 0:
+            until += 1
+        span = (event.symbol, slice(event.bar, until))
+        found[span] = (found[span] - event.payout) / event.ratio
+    return found

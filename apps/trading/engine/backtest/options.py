@@ -17,14 +17,15 @@ from apps.ui.engine.text import N_
 SHORT, FLAT, LONG, HOLD = -1, 0, 1, 2
 
 #: Why a fill happened (``reason`` in the ledger).
-SIGNAL, STOP_LOSS, TAKE_PROFIT, RUIN, REBALANCE = range(5)
-REASONS = ("signal", "stop_loss", "take_profit", "ruin", "rebalance")
+SIGNAL, STOP_LOSS, TAKE_PROFIT, RUIN, REBALANCE, DIVIDEND, SPLIT = range(7)
+REASONS = ("signal", "stop_loss", "take_profit", "ruin", "rebalance", "dividend", "split")
 
-#: Why an order was not filled, or not whole (columns of ``refused``).
-NO_CASH, BELOW_LOT, CUT_TO_CASH = range(3)
-REFUSALS = ("cash", "below_lot", "cut_to_cash")
+#: Why an order was not filled, or not whole (columns of ``refused``); the last three count the bars an order waited.
+NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED = range(6)
+REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended")
 
-#: Widths leave no padding, so equal ledgers are equal bytes.
+#: Widths leave no padding, so equal ledgers are equal bytes. A row with side 0 is no trade: it brings
+#: ``quantity * price`` of money (a dividend, or the fraction of a share that a split leaves).
 LEDGER = np.dtype(
     [
         ("bar", np.int64),
@@ -96,13 +97,25 @@ class Result:
     symbols: int = 1
 
     @property
+    def fills(self) -> NDArray[np.void]:
+        """The rows of the ledger that are trades."""
+        return trades_of(self.ledger)
+
+    @property
+    def payouts(self) -> float:
+        """Money from dividends and fractions of shares."""
+        paid = self.ledger[self.ledger["side"] == 0]
+        return float((paid["quantity"] * paid["price"]).sum())
+
+    @property
     def fees(self) -> float:
         return float(self.ledger["fee"].sum())
 
     @cached_property
     def cash(self) -> NDArray[np.float64]:
         """Cash after each close, (T,): the capital and every flow of the ledger."""
-        paid = self.ledger["side"] * self.ledger["quantity"] * self.ledger["price"] + self.ledger["fee"]
+        flow = np.where(self.ledger["side"] == 0, -1.0, self.ledger["side"])
+        paid = flow * self.ledger["quantity"] * self.ledger["price"] + self.ledger["fee"]
         after = np.concatenate([[self.capital], self.capital - np.cumsum(paid)])
         return after[np.searchsorted(self.ledger["bar"], self._bars, side="right")]
 
@@ -117,3 +130,9 @@ class Result:
     @property
     def _bars(self) -> NDArray[np.int64]:
         return np.arange(self.first, self.first + len(self.equity))
+
+
+def trades_of(ledger: NDArray[np.void]) -> NDArray[np.void]:
+    """Return the rows of a ledger that are trades, without corporate actions."""
+    kept = ledger["reason"] < DIVIDEND
+    return ledger if kept.all() else np.asarray(ledger[kept])

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from apps.trading.engine.backtest.permits import whole_lots
+
 Kind = Literal["market", "limit", "stop", "stop_limit", "trailing", "on_close", "twap", "vwap"]
 
 
@@ -75,6 +77,22 @@ class Order:
     @property
     def left(self) -> float:
         return self.quantity - self.filled
+
+    def adjust(self, ratio: float, payout: float, least: float, step: float) -> None:
+        """Carry what is left of the order over a split and a payout, as exchanges and brokers do.
+
+        A purchase stays whole lots; where less than one is left, nothing is.
+        """
+        self.limit, self.stop = ((price - payout) / ratio for price in (self.limit, self.stop))
+        if ratio == 1.0:
+            return
+        self.trail /= ratio
+        left = self.left * ratio
+        left = whole_lots(left, least, step) if self.side > 0 else float(math.floor(left))
+        self.plan = [self.filled + min(math.floor(max(due - self.filled, 0.0) * ratio), left) for due in self.plan]
+        self.quantity = self.filled + left
+        if left <= 0.0:
+            self.status = "cancelled"
 
 
 def touched(order: Order, open_: float, high: float, low: float, close: float) -> tuple[float, bool]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.trading.engine.backtest import kernel, rules
-from apps.trading.engine.backtest.options import HOLD, LEDGER, REFUSALS, Options, Result
+from apps.trading.engine.backtest.market import Market, Rules
+from apps.trading.engine.backtest.options import AT_LIMIT, HOLD, LEDGER, REFUSALS, Options, Result
 from apps.trading.engine.costs import Costs
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -89,15 +90,16 @@ def run_rule(
     *,
     first: int = 0,
     tick: float | None = None,
+    market: Market | None = None,
 ) -> Result:
     """Trade a named rule over ``bars[first:]``; earlier bars only warm its indicators up.
 
     ``params``: fast and slow (sma_cross); window, low and high (rsi_reversal). ``tick`` None
-    finds the price grid from the data.
+    finds the price grid from the data. ``market`` holds the rules of this one instrument.
     """
     listed = bars.listed
     decision = (*_rule(name, params), _units(listed.bars, tick), listed.first(first))
-    return _simulate(listed, listed.bars, kernel.simulate_rule, decision, costs, options, first)
+    return _simulate(listed, listed.bars, kernel.simulate_rule, decision, costs, options, first, market)
 
 
 def run_targets(
@@ -107,6 +109,7 @@ def run_targets(
     options: Options | None = None,
     *,
     first: int = 0,
+    market: Market | None = None,
 ) -> Result:
     """Trade the side wanted after each close: (T,) of -1, 0, 1, or ``HOLD`` for no order."""
     if len(targets) != len(bars):
@@ -114,7 +117,9 @@ def run_targets(
     listed = bars.listed
     wanted = np.ascontiguousarray(targets if listed.index is None else targets[listed.index], np.int8)
     start = listed.first(first)
-    return _simulate(listed, listed.bars.since(start), kernel.simulate, (wanted[start:],), costs, options, first)
+    return _simulate(
+        listed, listed.bars.since(start), kernel.simulate, (wanted[start:],), costs, options, first, market
+    )
 
 
 def rule_targets(name: str, params: Mapping[str, float], bars: Bars, *, tick: float | None = None) -> NDArray[np.int8]:
@@ -139,6 +144,7 @@ def run_weights(
     *,
     invest: float = 1.0,
     first: int = 0,
+    market: Market | None = None,
 ) -> Result:
     """Hold target weights (S, T) of ``invest`` times equity; a NaN weight keeps the shares held.
 
@@ -154,12 +160,13 @@ def run_weights(
     equity = np.empty(bars)
     wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
     room = 1024 + bars * symbols // 8
+    held = None if market is None else _checked(market, close.shape).rules()
     while True:
         ledger = np.empty(room, LEDGER)
         refused[:] = 0
         fills = rebalance(
             wanted, opens, closes, first, options.capital, invest, options.allow_short, options.cash_short == "reduce",
-            *_cost_numbers(costs), ledger, refused, equity,
+            *_cost_numbers(costs), ledger, refused, equity, held,
         )  # fmt: skip
         if fills <= room:
             return Result(ledger[:fills].copy(), equity, _counts(refused), first, options.capital, symbols)
@@ -187,6 +194,7 @@ def sweep(
     *,
     first: int = 0,
     tick: float | None = None,
+    market: Market | None = None,
 ) -> Sweep:
     """Run the moving-average rule for every pair of ``fasts`` and ``slows`` in one compiled loop."""
     from apps.trading.engine.backtest.sweep import sweep_grid
@@ -203,7 +211,7 @@ def sweep(
         sweep_grid(
             rows, columns, rules.price_unit(b.close, tick), b.open, b.high, b.low, b.close,
             start, options.capital, *_option_numbers(options), *_cost_numbers(costs or Costs()), np.empty(0, LEDGER),
-            final, drawdown, sharpe, fills,
+            final, drawdown, sharpe, fills, _rules(market, listed, start),
         )  # fmt: skip
     return Sweep(rows, columns, final, drawdown, sharpe, fills)
 
@@ -216,6 +224,11 @@ def warm() -> None:
     run_targets(rule_targets("buy_and_hold", {}, bars), bars)
     run_weights(np.ones((1, 5)), prices[None], prices[None])
     sweep([1], [2], bars)
+    days = np.arange("2024-01-02", "2024-01-07", dtype="datetime64[D]")
+    market = Market.build([("US", "stock")], days, prices[None])
+    run_rule("sma_cross", {"fast": 1, "slow": 2}, bars, market=market)
+    run_targets(rule_targets("buy_and_hold", {}, bars), bars, market=market)
+    run_weights(np.ones((1, 5)), prices[None], prices[None], market=market)
 
 
 def _units(bars: Bars, tick: float | None) -> Floats:
@@ -241,9 +254,11 @@ def _simulate(
     costs: Costs | None,
     options: Options | None,
     first: int,
+    market: Market | None,
 ) -> Result:
     costs, options = costs or Costs(), options or Options()
     start = listed.first(first)
+    held = _rules(market, listed, start)
     count = len(listed.bars) - start
     equity, refused = np.empty(count), np.zeros(len(REFUSALS), np.int64)
     room = 1024 + count // 8
@@ -252,7 +267,7 @@ def _simulate(
         refused[:] = 0
         fills = loop(
             *decision, bars.open, bars.high, bars.low, bars.close, options.capital,
-            *_option_numbers(options), *_cost_numbers(costs), ledger, refused, equity,
+            *_option_numbers(options), *_cost_numbers(costs), ledger, refused, equity, held,
         )  # fmt: skip
         if fills <= room:
             break
@@ -265,6 +280,21 @@ def _simulate(
         ledger["bar"] = listed.index[ledger["bar"]]
         equity = listed.spread(equity, first, options.capital)
     return Result(ledger, equity, _counts(refused), first, options.capital)
+
+
+def _rules(market: Market | None, listed: Listed, start: int) -> Rules | None:
+    """Return the rules over the bars that traded from ``start`` on."""
+    if market is None:
+        return None
+    _checked(market, (1, listed.length))
+    index = np.arange(listed.length) if listed.index is None else listed.index
+    return market.at(index, start).rules()
+
+
+def _checked(market: Market, shape: tuple[int, ...]) -> Market:
+    if market.up.shape != shape:
+        raise Refusal("bad_rules", N_("There must be one rule for each instrument and bar."))
+    return market
 
 
 def _option_numbers(options: Options) -> tuple[bool, float, bool, bool, float, float, bool]:
@@ -284,4 +314,6 @@ def _cost_numbers(costs: Costs) -> tuple[float, float, float, float, float, floa
 
 
 def _counts(refused: NDArray[np.int64]) -> dict[str, int]:
-    return {name: int(count) for name, count in zip(REFUSALS, refused, strict=True)}
+    """Return the counts by name; the bars an order waited are named where there were any."""
+    named = zip(REFUSALS, refused, strict=True)
+    return {name: int(count) for number, (name, count) in enumerate(named) if count or number < AT_LIMIT}

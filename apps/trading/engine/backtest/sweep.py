@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest.kernel import simulate
+from apps.trading.engine.backtest.options import REFUSALS
 from apps.trading.engine.backtest.rules import sma_signals
 
 
@@ -22,7 +24,7 @@ def sweep_grid(
     stop_loss: float, take_profit: float, armed_next: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
     ledger: NDArray[np.void], final: NDArray[np.float64], drawdown: NDArray[np.float64],
-    sharpe: NDArray[np.float64], fills: NDArray[np.int64],
+    sharpe: NDArray[np.float64], fills: NDArray[np.int64], rules: Any,
 ) -> None:  # fmt: skip
     """Fill the (F, S) results of every pair fast < slow; others stay as they are.
 
@@ -31,7 +33,7 @@ def sweep_grid(
     bars = close.shape[0] - first
     equity = np.empty(bars)
     signals = np.empty(close.shape[0], dtype=np.int8)
-    refused = np.zeros(3, dtype=np.int64)
+    refused = np.zeros(len(REFUSALS), dtype=np.int64)
     for i in range(fasts.shape[0]):
         for j in range(slows.shape[0]):
             if fasts[i] >= slows[j]:
@@ -40,7 +42,7 @@ def sweep_grid(
             fills[i, j] = simulate(
                 signals[first:], open_[first:], high[first:], low[first:], close[first:],
                 cash, fixed, amount, allow_short, reduce, stop_loss, take_profit, armed_next,
-                rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity,
+                rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity, rules,
             )  # fmt: skip
             final[i, j] = equity[bars - 1]
             drawdown[i, j], sharpe[i, j] = curve_figures(equity, cash)

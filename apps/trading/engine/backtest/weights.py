@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine.backtest.kernel import affordable, order_fee, write_fill
-from apps.trading.engine.backtest.options import BELOW_LOT, CUT_TO_CASH, NO_CASH, REBALANCE, RUIN
+from apps.trading.engine.backtest.kernel import act, affordable, write_fill
+from apps.trading.engine.backtest.options import (
+    AT_LIMIT,
+    BELOW_LOT,
+    CUT_TO_CASH,
+    NO_CASH,
+    NOT_SETTLED,
+    REBALANCE,
+    RUIN,
+    SUSPENDED,
+)
+from apps.trading.engine.backtest.permits import inside, open_to, sale_lots, total_fee, whole_lots
+
+
+@compiled
+def allowed_change(change: float, held: float, least: float, step: float) -> float:
+    """Return the part of a change of ``held`` shares that the lots of the market allow, in its direction.
+
+    Closing is always allowed; a short grows and falls by the lots of a purchase.
+    """
+    if change < 0.0:
+        if held > 0.0:
+            sold = sale_lots(min(-change, held), held, step)
+            beyond = -change - held
+            return -sold - (whole_lots(beyond, least, step) if beyond > 0.0 else 0.0)
+        return -whole_lots(-change, least, step)
+    if held < 0.0:
+        bought = sale_lots(min(change, -held), -held, step)
+        beyond = change + held
+        return bought + (whole_lots(beyond, least, step) if beyond > 0.0 else 0.0)
+    return whole_lots(change, least, step)
 
 
 @compiled
@@ -18,54 +48,90 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
     first: int, cash: float, invest: float, allow_short: bool, reduce: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
     ledger: NDArray[np.void], refused: NDArray[np.int64],
-    equity: NDArray[np.float64],
+    equity: NDArray[np.float64], rules: Any,
 ) -> int:  # fmt: skip
     """Trade bars ``first`` to the end and return the number of fills (which may exceed the ledger's room).
 
     After each close: target shares = floor(invest * equity * weight / close) in whole lots; a
     NaN weight keeps the shares held. At the next open that trades: sells first, then buys,
     each in column order. An instrument without an open waits; one without a close keeps its
-    last price and cannot be sized. Arrays are (S, T).
+    last price and cannot be sized. Arrays are (S, T). ``rules`` (``market.Rules`` or None): an order at a
+    price limit or for shares bought the same day waits as well, and quantities are the market's lots.
     """
     symbols, bars = close.shape
     held = np.zeros(symbols)
     target = np.zeros(symbols)
     waiting = np.zeros(symbols, dtype=np.bool_)
     last = np.zeros(symbols)
-    n, ruined, reason = 0, False, REBALANCE
+    bought = np.zeros(symbols)  # since the session began
+    n, event, ruined, reason = 0, 0, False, REBALANCE
+    if rules is not None:
+        while event < rules.event_bar.shape[0] and rules.event_bar[event] <= first:
+            event += 1
     for s in range(symbols):
         for t in range(first):
             if close[s, t] > 0.0:
                 last[s] = close[s, t]
 
     for t in range(first, bars):
+        if rules is not None:
+            while event < rules.event_bar.shape[0] and rules.event_bar[event] <= t:
+                s, ratio = rules.event_symbol[event], rules.event_ratio[event]
+                held[s], cash, n = act(rules, event, held[s], open_[s, t], cash, ledger, n)
+                target[s] = math.floor(target[s] * ratio) if target[s] >= 0.0 else math.ceil(target[s] * ratio)
+                if waiting[s]:
+                    target[s] = held[s] + allowed_change(target[s] - held[s], held[s], rules.minimum[s], rules.step[s])
+                    waiting[s] = target[s] != held[s]
+                last[s] = (last[s] - rules.event_payout[event]) / ratio
+                event += 1
+            if t == first or rules.day[t] != rules.day[t - 1]:
+                bought[:] = 0.0
         for leg in range(2):
             for s in range(symbols):
-                if not waiting[s] or not open_[s, t] > 0.0:
+                if not waiting[s]:
                     continue
                 change = target[s] - held[s]
                 is_sell = change < 0.0
                 if is_sell != (leg == 0):
                     continue
-                waiting[s] = False
+                if not open_[s, t] > 0.0:
+                    if rules is not None:
+                        refused[SUSPENDED] += 1
+                    continue
+                size, whole = abs(change), True
+                if rules is not None:
+                    if not open_to(is_sell, open_[s, t], rules.up[s, t], rules.down[s, t]):
+                        refused[AT_LIMIT] += 1
+                        continue
+                    unsettled = is_sell and held[s] > 0.0 and rules.settle[s] != 0 and bought[s] > 0.0
+                    if unsettled and size > held[s] - bought[s]:
+                        refused[NOT_SETTLED] += 1
+                        whole = False
+                        size = math.floor(max(held[s] - bought[s], 0.0) / rules.step[s]) * rules.step[s]
+                        if size <= 0.0:
+                            continue
+                waiting[s] = not whole
                 price = open_[s, t] * (1.0 - slippage) if is_sell else open_[s, t] * (1.0 + slippage)
-                size = abs(change)
-                fee = order_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax)
+                if rules is not None:
+                    price = inside(price, rules.up[s, t], rules.down[s, t])
+                fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, s, t)
                 cover = max(-held[s], 0.0)  # buying a short back is never refused
                 if not is_sell and size > cover and size * price + fee > cash:
                     size = (
-                        affordable(size, price, is_sell, cash, lot, rate, per_share, minimum, sell_tax)
+                        affordable(size, price, is_sell, cash, lot, rate, per_share, minimum, sell_tax, rules, s, t)
                         if reduce
                         else 0.0
                     )
                     size = max(size, cover)
                     refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
-                    fee = order_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax)
+                    fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, s, t)
                 if size <= 0.0:
                     continue
                 signed = -size if is_sell else size
                 held[s] += signed
                 cash -= signed * price + fee
+                if not is_sell:
+                    bought[s] += size
                 n = write_fill(ledger, n, t, s, -1 if is_sell else 1, reason, size, price, fee)
 
         value = cash
@@ -88,8 +154,11 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                 continue
             if weight < 0.0 and not allow_short:
                 weight = 0.0
-            wanted = invest * value * weight / close[s, t] / lot
-            target[s] = (math.floor(wanted) if wanted >= 0.0 else math.ceil(wanted)) * lot
+            unit = lot if rules is None else min(rules.step[s], 1.0)
+            wanted = invest * value * weight / close[s, t] / unit
+            target[s] = (math.floor(wanted) if wanted >= 0.0 else math.ceil(wanted)) * unit
+            if rules is not None:
+                target[s] = held[s] + allowed_change(target[s] - held[s], held[s], rules.minimum[s], rules.step[s])
             waiting[s] = target[s] != held[s]
             if weight != 0.0 and target[s] == 0.0:
                 refused[BELOW_LOT] += 1

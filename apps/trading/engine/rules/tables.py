@@ -22,6 +22,7 @@ T0_SSE = "https://www.sse.com.cn c_20230418_5720107"
 STAMP = "https://www.gov.cn/zhengce/zhengceku/202308/content_6900443.htm"
 TRANSFER = "https://www.chinaclear.cn 202204/837e3c"
 COMMISSION = "https://www.chinatax.gov.cn 200202/c1209808"
+STAMP_LAW = "Stamp Tax Law of 2021-06-10, article 3: shares and depositary receipts, no funds; the text was not read again"
 STAR_GUIDE = "https://star.sse.com.cn/en/gettingstarted/features/trading"
 LOTS = "Quotations of the SSE and SZSE trading rules; the article of 2026 was not read"
 DELISTING = "Delisting rules of SSE and SZSE of 2020-12-31, as recorded by marina-rules 2026.10.26.5"
@@ -104,6 +105,11 @@ CHINA: tuple[Row, ...] = (
     ),
     # (share of the quote, ticks): a buy at most the higher of the two above the best ask, a sell mirrored.
     _cn("main", "cage", (0.02, 10), "2023-04-10", SSE_2026, "", "secondary"),
+    *(
+        _cn(board, what, 0.0, "1998-04-07", STAMP_LAW, "", "secondary")
+        for board in ("etf", "etf_20", "etf_t0")
+        for what in ("stamp_duty", "transfer_fee")
+    ),
     _cn("*", "stamp_duty", 0.001, "2008-09-19", STAMP, "2023-08-27"),
     _cn("*", "stamp_duty", 0.0005, "2023-08-28", STAMP),
     _cn("*", "transfer_fee", 0.00002, "2015-08-01", TRANSFER, "2022-04-28"),

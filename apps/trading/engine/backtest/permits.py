@@ -1,0 +1,96 @@
+"""What a market lets an order do, compiled: price limits, settlement, lots, charges, corporate actions.
+
+``rules`` is ``market.Rules`` or None; the compiler makes one machine code without any rule and one with
+them, so that runs without rules pay nothing. The broker of the third door runs the same functions in Python.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from apps.marketdata.engine.compiled import compiled
+from apps.trading.engine import costs
+from apps.trading.engine.rules.schedule import BOTH, MOST_SOLD, SELL, SHARE_SOLD
+
+order_fee = compiled(costs.order_fee)
+#: A price this part away from a limit is the limit: prices divided by a factor are not exact.
+SAME = 1e-6
+
+
+@compiled
+def whole_lots(quantity: float, least: float, step: float) -> float:
+    """Return the largest quantity that may be bought up to ``quantity``: ``least`` and whole steps above, or 0."""
+    if quantity < least:
+        return 0.0
+    return least + math.floor((quantity - least) / step) * step
+
+
+@compiled
+def sale_lots(quantity: float, held: float, step: float) -> float:
+    """Return the largest quantity up to ``quantity`` that a holder of ``held`` may sell.
+
+    Whole steps, with the odd remainder of the holding or without it; all of it always.
+    """
+    if quantity >= held:
+        return held
+    whole = math.floor(quantity / step) * step
+    odd = held - math.floor(held / step) * step
+    if quantity >= odd:
+        whole = max(whole, odd + math.floor((quantity - odd) / step) * step)
+    return whole
+
+
+@compiled
+def open_to(is_sell: bool, price: float, up: float, down: float) -> bool:
+    """Return whether anybody can be met at ``price``: nobody sells at limit up, nobody buys at limit down.
+
+    A price beyond a limit cannot have been traded: the bar is at fault. NaN limits are none.
+    """
+    if price > up + up * SAME or price < down - down * SAME:
+        return False
+    return not (price <= down + down * SAME if is_sell else price >= up - up * SAME)
+
+
+@compiled
+def inside(price: float, up: float, down: float) -> float:
+    """Return ``price`` moved into the limits, as slippage may have pushed it out; NaN limits are none."""
+    if price > up:  # noqa: PLR1730 - a NaN limit must lose every comparison
+        price = up
+    if price < down:  # noqa: PLR1730
+        price = down
+    return price
+
+
+@compiled
+def levied(
+    fee: float, notional: float, quantity: float, is_sell: bool,
+    both: float, sell: float, share_sold: float, most_sold: float,
+) -> float:  # fmt: skip
+    """Return ``fee`` and what the market charges on top."""
+    fee += notional * both
+    if is_sell:
+        fee += notional * sell + min(quantity * share_sold, most_sold)
+    return fee
+
+
+@compiled
+def total_fee(
+    notional: float, quantity: float, is_sell: bool,
+    rate: float, per_share: float, minimum: float, sell_tax: float, rules: Any, s: int, t: int,
+) -> float:  # fmt: skip
+    """Return commission, tax and charges of one fill of instrument ``s`` at bar ``t``."""
+    fee = order_fee(notional, quantity, is_sell, rate, per_share, minimum, sell_tax)
+    if rules is not None:
+        row = rules.charges[rules.board[s], t]
+        fee = levied(fee, notional, quantity, is_sell, row[BOTH], row[SELL], row[SHARE_SOLD], row[MOST_SOLD])
+    return fee
+
+
+@compiled
+def after_event(held: float, ratio: float) -> tuple[float, float]:
+    """Return the whole shares that ``held`` become and the fraction paid out in cash (signed like ``held``)."""
+    exact = abs(held) * ratio
+    whole = math.floor(exact + 1e-9)
+    sign = 1.0 if held > 0.0 else -1.0
+    return sign * whole, sign * max(exact - whole, 0.0)
