@@ -16,7 +16,7 @@ from apps.sessions.api_documents import full_document
 from apps.sessions.selectors import session_owned
 from apps.sessions.services.deleting import attached, check_deletable, session_delete
 from apps.sessions.services.labels import session_label
-from apps.sessions.services.sessions import session_again
+from apps.sessions.services.sessions import RUN_FIELDS, session_again
 from apps.ui.engine.refusal import Refusal
 
 
@@ -29,7 +29,7 @@ class LabelsIn(Schema):
 
 class AgainIn(Schema):
     """Fields of the configuration (``overrides``) and of a backtest's run (``params``: ``start``, ``end``,
-    ``capital``, ``benchmark``) that the new session changes; ``time_limit`` in seconds."""
+    ``capital``, ``benchmark``, ``market_rules``) that the new session changes; ``time_limit`` in seconds."""
 
     overrides: dict[str, Any] = {}
     params: dict[str, Any] = {}
@@ -50,7 +50,7 @@ def again(request: HttpRequest, session_id: int, body: AgainIn | None = None) ->
     given = body or AgainIn()
     made = session_again(
         session=owned(request, session_id), actor=caller(request), overrides=given.overrides,
-        params={name: given.params[name] for name in ("start", "end", "capital", "benchmark") if name in given.params},
+        params={name: given.params[name] for name in RUN_FIELDS if name in given.params},
         time_limit=given.time_limit,
     )  # fmt: skip
     return 201, full_document(made)

@@ -32,12 +32,14 @@ class RunIn(Schema):
 class BacktestIn(RunIn):
     """Dates as 2011-01-03, capital in the market's currency, ``benchmark`` a symbol of the data,
     ``checkpoint_session`` the training whose best checkpoint decides; ``study`` adds a parameter sweep or a
-    walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted)."""
+    walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted).
+    ``market_rules`` ``ignore`` leaves out price limits, lots, settlement, charges and suspensions."""
 
     start: str | None = None
     end: str | None = None
     capital: float | None = None
     benchmark: str | None = None
+    market_rules: Literal["", "obey", "ignore"] = ""
     study: Literal["", "sweep", "walk_forward"] = ""
     mode: Literal["", "rolling", "anchored"] = ""
     open_holdout: bool = False

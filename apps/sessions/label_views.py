@@ -16,14 +16,11 @@ from apps.sessions.models import Kind, Session
 from apps.sessions.selectors import session_for_user, session_owned
 from apps.sessions.services.deleting import attached, check_deletable, session_delete
 from apps.sessions.services.labels import session_label, split_tags
-from apps.sessions.services.sessions import session_again
+from apps.sessions.services.sessions import RUN_FIELDS, session_again
 from apps.strategies.engine.registry import InvalidConfig
 from apps.strategies.forms import ConfigForm, config_form, posted_values
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
-
-#: What a person may change of a backtest's run beside its configuration.
-RUN_FIELDS = ("start", "end", "capital", "benchmark")
 
 
 @require_POST

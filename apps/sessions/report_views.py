@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from apps.accounts.identity import signed_in
 from apps.sessions import report_honesty, report_tables, reports
 from apps.sessions.capsule_pages import capsule_context
+from apps.sessions.report_market import market_rows
 from apps.sessions.selectors import session_for_user, session_list
 from apps.strategies.forms import config_rows
 from apps.ui.standalone import style_tag
@@ -61,6 +62,7 @@ def _context(session: Any, document: dict[str, Any], page: str | None, open_page
         "baselines": reports.baseline_rows(document, name),
         "stress": reports.stress_rows(document),
         "refused": reports.refused_rows(document),
+        "market": market_rows(document),
         "benchmark": reports.benchmark_name(document),
         "open": Paginator(positions, PAGE if page is not None else max(len(positions), 1)).get_page(open_page),
         "trades": Paginator(trades[::-1], per_page).get_page(page),

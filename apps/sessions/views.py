@@ -37,6 +37,7 @@ RUN_FIELDS = (
     "end",
     "capital",
     "benchmark",
+    "market_rules",
     "checkpoint_session",
     "override_reason",
     "study",

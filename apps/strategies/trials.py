@@ -20,7 +20,7 @@ def fingerprint(type_key: str, config: Mapping[str, Any], dataset: str, params: 
     """Return what makes two trials the same: what decides, on which data, over which period."""
     told = {
         name: params.get(name)
-        for name in ("kind", "start", "end", "checkpoint_session", "study", "mode", "open_holdout")
+        for name in ("kind", "start", "end", "checkpoint_session", "study", "mode", "open_holdout", "market_rules")
     }
     given = [type_key, dict(config), dataset, {name: value for name, value in told.items() if value}]
     return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()

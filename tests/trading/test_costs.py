@@ -34,7 +34,7 @@ def test_slippage_is_always_against_us(sell, price):
 
 def test_scaling_keeps_the_lot_and_multiplies_everything_else():
     twice = Costs(rate=0.001, minimum=5, sell_tax=0.0005, slippage=0.01, per_share=0.1, lot=100).scaled(2)
-    assert twice == Costs(rate=0.002, minimum=10, sell_tax=0.001, slippage=0.02, per_share=0.2, lot=100)
+    assert twice == Costs(rate=0.002, minimum=10, sell_tax=0.001, slippage=0.02, per_share=0.2, lot=100, levies=2)
     assert Costs(slippage=0.6).scaled(2).slippage == 0.99
 
 
@@ -59,7 +59,7 @@ def test_costs_that_make_no_sense_are_refused(wrong):
 def test_basis_points_become_fractions_and_back_to_json():
     costs = Costs.from_bp(2.6, minimum=5, sell_tax_bp=5, slippage_bp=1, lot=100)
     assert costs.document() == pytest.approx(
-        {"rate": 0.00026, "per_share": 0.0, "minimum": 5, "sell_tax": 0.0005, "slippage": 0.0001, "lot": 100}
+        {"rate": 0.00026, "per_share": 0.0, "minimum": 5, "sell_tax": 0.0005, "slippage": 0.0001, "lot": 100, "levies": 1}
     )
 
 

@@ -7,15 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from apps.marketdata.engine.bars import BarPanel
-from apps.marketdata.selectors import dataset_comparable
+from apps.marketdata.models import Adjustment
+from apps.marketdata.selectors import dataset_comparable, dataset_events, dataset_panel
 from apps.sessions.models import Session
 from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.registry import parse_config
 
 
 def panel_of(session: Session) -> BarPanel:
     """Return the bars of a run: raw prices with stated events are adjusted, so that no split looks like a crash."""
     return dataset_comparable(session.dataset)
+
+
+def traded_of(session: Session) -> Traded:
+    """Return the bars orders are filled on, as they were traded where the data tells, and their market."""
+    dataset = session.dataset
+    return Traded(
+        dataset_panel(dataset), dataset_events(dataset), dataset.calendar,
+        as_traded=dataset.adjustment == Adjustment.RAW, obey=session.params.get("market_rules") != "ignore",
+    )  # fmt: skip
 
 
 def config_of(session: Session) -> StrategyConfig:

@@ -29,6 +29,10 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
 STUDIES, MODES = ("sweep", "walk_forward"), ("rolling", "anchored")
+#: Whether a backtest obeys the rules of its market (limits, lots, settlement, charges), which it does unless told.
+OBEY, IGNORE = "obey", "ignore"
+#: What a repeated backtest may change of its run beside the configuration.
+RUN_FIELDS = ("start", "end", "capital", "benchmark", "market_rules")
 
 
 def session_create(
@@ -47,7 +51,8 @@ def session_create(
     """Create a session of ``version`` and queue it.
 
     ``overrides`` change fields of the configuration for this run only. ``params`` of a backtest:
-    ``start``, ``end`` (ISO dates), ``capital``, ``benchmark``, ``checkpoint_session``; of either
+    ``start``, ``end`` (ISO dates), ``capital``, ``benchmark``, ``checkpoint_session``, ``market_rules``
+    (``obey`` or ``ignore``), ``study`` with ``mode`` and ``open_holdout``; of either
     kind ``override_reason`` for data that blocks. Raises ``Refusal``: ``concurrent_limit`` (429),
     ``data_blocked``, ``dates_outside_data``, ``invalid_config`` and the like (422).
     """
@@ -269,8 +274,21 @@ def _clean_params(kind: str, params: dict[str, Any]) -> dict[str, Any]:
         )
     if kind == Kind.BACKTEST:
         params["capital"] = _capital(params.get("capital"))
+        _check_rules(params)
         _check_study(params)
     return params
+
+
+def _check_rules(params: dict[str, Any]) -> None:
+    """Keep ``market_rules`` only where a run ignores them: obeying is what runs do."""
+    chosen = str(params.pop("market_rules", "") or OBEY)
+    if chosen not in (OBEY, IGNORE):
+        raise Refusal(
+            "unknown_choice", N_("There is no %(value)s here; there are %(known)s."),
+            field="market_rules", value=chosen, known=f"{OBEY}, {IGNORE}",
+        )  # fmt: skip
+    if chosen == IGNORE:
+        params["market_rules"] = IGNORE
 
 
 def _check_study(params: dict[str, Any]) -> None:

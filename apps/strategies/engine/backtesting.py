@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig, StrategyConfig
+from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
 from apps.strategies.engine.registry import strategy_type
 from apps.trading.engine.backtest import (
@@ -28,6 +29,7 @@ from apps.trading.engine.backtest import (
     run_targets,
     run_weights,
 )
+from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.report import Baseline, Setting, build
 from apps.trading.engine.report.luck import History
@@ -51,6 +53,7 @@ def backtest(
     benchmark: str = "",
     policy: Policy | None = None,
     costs: Costs | None = None,
+    traded: Traded | None = None,
     history: History | None = None,
     check_leaks: bool = False,
     study: str = "",
@@ -63,9 +66,10 @@ def backtest(
     its fill at the next open. ``start`` empty means where the configuration's unseen part
     begins, else the first bar; ``end`` empty means the last bar. ``benchmark`` is a symbol of
     the panel, or empty for buying what the strategy may hold, in equal parts, and holding it.
-    ``costs`` empty means the configuration's. ``history`` is what was tried of the same idea before;
-    ``check_leaks`` looks for knowledge of the future, which blocks a pass.
-    ``study`` adds a parameter sweep or a walk-forward (``studies``).
+    ``costs`` empty means the configuration's. Decisions are made on ``panel``; ``traded`` is what
+    orders are filled on, bar for bar, with the rules of its market; empty means ``panel`` and none.
+    ``history`` is what was tried of the same idea before; ``check_leaks`` looks for knowledge of the
+    future, which blocks a pass. ``study`` adds a parameter sweep or a walk-forward (``studies``).
     ``on_progress(done, total, unit)`` may raise to stop. Raises ``Refusal`` for dates outside the
     data, an unknown symbol, a capital that is not above zero and data without prices.
     """
@@ -73,15 +77,18 @@ def backtest(
         raise Refusal("bad_capital", N_("The capital must be a number above zero."), field="capital")
     period = _period(config, panel, start, end)
     panel = panel.select(end=period.last)
+    execution = Traded(panel, obey=False) if traded is None else traded.until(period.last)
     if benchmark:
         _check_prices(panel, [panel.index_of(benchmark)], period.first, "benchmark")
     report_step = _stepper(on_progress)
     decisions = strategy_type(type_key).load("decide")(config, panel, policy)
     report_step()
-    market = _Market(panel, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
+    market = _Market(panel, execution, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
     player = _player(config, decisions, market)
     rows = player.rows
     _check_prices(panel, rows, period.first, "symbol")
+    if costs is None:
+        market = replace(market, costs=execution.costs(market.costs, rows))
     run = player.run(market.costs, 0)
     report_step()
     yardsticks = _yardsticks(market, rows, config)
@@ -103,7 +110,8 @@ def backtest(
             "name": benchmark or ("buy_and_hold" if len(rows) == 1 else "equal_parts_held"),
         },
         unseen=_unseen(config, panel.times[period.first :]),
-        volume=panel.fields["volume"][rows] if "volume" in panel.fields else None,
+        volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
+        market=None if traded is None else execution.document(rows, period.first),
         history=history,
         leaks=_leaks(type_key, config, panel, policy, period.first, player.options, report_step)
         if check_leaks
@@ -125,7 +133,7 @@ def _study(
         if on_progress is not None:
             on_progress(done, total, "run")
 
-    prepared = studies.Study.of(config, market.panel, market.first, market.costs, options)
+    prepared = studies.Study.of(config, market.panel, market.first, market.costs, options, market.traded)
     if name == studies.SWEEP:
         return studies.sweep(prepared, on_step)
     return studies.walk_forward(prepared, on_step=on_step, **given)
@@ -154,12 +162,12 @@ def _period(config: StrategyConfig, panel: BarPanel, start: date | None, end: da
     low, high = days[0], days[-1]
     first_day = np.datetime64(start or _within(getattr(config, "test_start", None), low, high) or low, "D")
     last_day = np.datetime64(end or _within(getattr(config, "test_end", None), low, high) or high, "D")
-    for field, day in (("start", first_day), ("end", last_day)):
+    for name, day in (("start", first_day), ("end", last_day)):
         if not low <= day <= high:
             raise Refusal(
                 "dates_outside_data",
                 N_("%(day)s lies outside the data: %(dataset)s has bars from %(first)s to %(last)s."),
-                field=field, day=str(day), dataset=panel.name or "-", first=str(low), last=str(high),
+                field=name, day=str(day), dataset=panel.name or "-", first=str(low), last=str(high),
             )  # fmt: skip
     if first_day >= last_day:
         raise Refusal(
@@ -207,25 +215,42 @@ def _stepper(on_progress: Progress | None) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class _Market:
-    """Prices, the first bar, costs and capital: what every run of one report shares."""
+    """Prices to decide on, what is traded, the first bar, costs and capital: what every run of one report shares."""
 
     panel: BarPanel
+    traded: Traded
     first: int
     costs: Costs
     capital: float
+    _rules: dict[tuple[int, ...], Market | None] = field(default_factory=dict)
+    _bars: dict[int, Bars] = field(default_factory=dict)
 
     def bars(self, row: int) -> Bars:
+        """Return the bars of one instrument as they are traded."""
+        if row not in self._bars:
+            self._bars[row] = self.traded.bars(row)
+        return self._bars[row]
+
+    def seen(self, row: int) -> Bars:
+        """Return the bars of one instrument as a strategy sees them."""
         return Bars.of(*(self.panel.fields[name][row] for name in ("open", "close", "high", "low")))
 
+    def rules(self, rows: list[int]) -> Market | None:
+        key = tuple(rows)
+        if key not in self._rules:
+            self._rules[key] = self.traded.market(rows)
+        return self._rules[key]
+
     def weigh(self, weights: Floats, rows: list[int], costs: Costs, options: Options) -> Result:
-        opens, closes = self.panel.open[rows], self.panel.close[rows]
-        return run_weights(weights, opens, closes, costs, options, first=self.first)
+        opens, closes = self.traded.weighed(rows)
+        return run_weights(weights, opens, closes, costs, options, first=self.first, market=self.rules(rows))
 
     def hold(self, rows: list[int]) -> Floats:
         """Return the equity of buying ``rows`` in equal parts and holding them, all money invested."""
         options = Options(capital=self.capital, fraction=1.0, cash_short="reduce")
         if len(rows) == 1:
-            return run_rule("buy_and_hold", {}, self.bars(rows[0]), self.costs, options, first=self.first).equity
+            own, rules = self.bars(rows[0]), self.rules(rows)
+            return run_rule("buy_and_hold", {}, own, self.costs, options, first=self.first, market=rules).equity
         weights = np.full((len(rows), len(self.panel.times)), np.nan)
         close = self.panel.close[rows]
         for i in range(len(rows)):
@@ -265,22 +290,14 @@ def _player(config: StrategyConfig, decisions: Decisions, market: _Market) -> _P
     if not isinstance(config, (RuleConfig, AlgorithmicTradingConfig)):
         raise TypeError(f"{type(config).__name__} decides on one instrument, so it needs a symbol")
     row = market.panel.index_of(config.symbol)
-    bars = market.bars(row)
+    bars, rules = market.bars(row), market.rules([row])
     if isinstance(decisions, NamedRule):
-        rule, first = decisions, market.first
-
-        def by_rule(costs: Costs, delay: int) -> Result:
-            if not delay:
-                return run_rule(rule.name, rule.params, bars, costs, options, first=first)
-            return run_targets(
-                _late(rule_targets(rule.name, rule.params, bars), delay), bars, costs, options, first=first
-            )
-
-        return _Player([row], options, by_rule)
-    wanted = _row_of(decisions, row, len(bars))
+        wanted = rule_targets(decisions.name, decisions.params, market.seen(row))
+    else:
+        wanted = _row_of(decisions, row, len(bars))
 
     def by_targets(costs: Costs, delay: int) -> Result:
-        return run_targets(_late(wanted, delay), bars, costs, options, first=market.first)
+        return run_targets(_late(wanted, delay), bars, costs, options, first=market.first, market=rules)
 
     return _Player([row], options, by_targets)
 

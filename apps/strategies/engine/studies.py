@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.config import RuleConfig, StrategyConfig
+from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.rules import decide
-from apps.trading.engine.backtest import HOLD, Bars, Options, Result, rule_targets, run_rule, run_targets
+from apps.trading.engine.backtest import HOLD, Bars, Options, Result, rule_targets, run_targets
+from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.metrics import metrics_of, returns_of
 from apps.trading.engine.overfitting import cscv
@@ -48,9 +50,15 @@ class Study:
     costs: Costs
     options: Options
     first: int
+    #: The same bars as they are traded, and the rules they are traded under.
+    traded: Bars
+    market: Market | None = None
 
     @classmethod
-    def of(cls, config: StrategyConfig, panel: BarPanel, first: int, costs: Costs, options: Options) -> Study:
+    def of(
+        cls, config: StrategyConfig, panel: BarPanel, first: int, costs: Costs, options: Options,
+        traded: Traded | None = None,
+    ) -> Study:  # fmt: skip
         """Refuse what has no parameters to vary."""
         if not isinstance(config, RuleConfig) or config.rule == "buy_and_hold":
             raise Refusal(
@@ -60,12 +68,18 @@ class Study:
             )
         row = panel.index_of(config.symbol)
         bars = Bars.of(*(panel.fields[name][row] for name in ("open", "close", "high", "low")))
-        return cls(config, bars, panel.times, panel.frequency, panel.bars_per_year, costs, options, first)
+        own, market = (bars, None) if traded is None else (traded.bars(row), traded.market([row]))
+        return cls(
+            config, bars, panel.times, panel.frequency, panel.bars_per_year, costs, options, first, own, market
+        )  # fmt: skip
 
-    def run(self, config: RuleConfig) -> Result:
+    def run(self, config: RuleConfig, first: int | None = None) -> Result:
         """Trade ``config`` over [first, end)."""
-        rule = self.rule(config)
-        return run_rule(rule[0], rule[1], self.bars, self.costs, self.options, first=self.first)
+        return self.trade(self.targets(config), self.first if first is None else first)
+
+    def trade(self, targets: NDArray[np.int8], first: int) -> Result:
+        """Trade the sides wanted after each close, from bar ``first`` on."""
+        return run_targets(targets, self.traded, self.costs, self.options, first=first, market=self.market)
 
     def rule(self, config: RuleConfig) -> tuple[str, dict[str, float]]:
         found = decide(config, _Known())  # type: ignore[arg-type]
@@ -237,10 +251,12 @@ def walk_forward(
 
 def _upto(study: Study, stop: int) -> Study:
     """Return the study on bars before ``stop``: what is locked is not even there."""
-    bars = Bars(*(getattr(study.bars, name)[:stop] for name in ("open", "high", "low", "close")))
-    return Study(
-        study.config, bars, study.times[:stop], study.frequency, study.year, study.costs, study.options, study.first
+    bars, traded = (
+        Bars(*(getattr(own, name)[:stop] for name in ("open", "high", "low", "close")))
+        for own in (study.bars, study.traded)
     )
+    market = None if study.market is None else study.market.at(np.arange(stop))
+    return replace(study, bars=bars, traded=traded, times=study.times[:stop], market=market)
 
 
 def _ratio(returns: Floats, year: float) -> float:
@@ -263,8 +279,8 @@ def _stitched(
     """Return the one account over all test windows beside holding the instrument."""
     part = _upto(study, study.first + count)
     first = study.first + begin
-    run = run_targets(targets, part.bars, study.costs, study.options, first=first)
-    hold = run_rule("buy_and_hold", {}, part.bars, study.costs, study.options, first=first).equity
+    run = part.trade(targets, first)
+    hold = part.trade(np.ones(len(targets), np.int8), first).equity
     figures = metrics_of(returns_of(run.equity, study.options.capital), study.year)
     other = metrics_of(returns_of(hold, study.options.capital), study.year)
     inside = [row["train_sharpe"] for row in rows if row["train_sharpe"] is not None]
@@ -273,7 +289,7 @@ def _stitched(
     days = day_texts(part.times[first:], study.frequency == "1d")
     return {
         "metrics": {name: figures[name] for name in SHOWN}, "benchmark": {name: other[name] for name in SHOWN},
-        "fills": len(run.ledger),
+        "fills": len(run.fills),
         "efficiency": figures["sharpe"] / mean if mean > 0 and figures["sharpe"] is not None else None,
         "curve": {
             "times": [days[i] for i in kept], "equity": rounded(run.equity[kept]), "benchmark": rounded(hold[kept]),
@@ -293,8 +309,7 @@ def _holdout(study: Study, chosen: RuleConfig, count: int, locked: int, opened: 
         "metrics": None,
     }
     if opened:
-        name, params = study.rule(chosen)
-        run = run_rule(name, params, study.bars, study.costs, study.options, first=study.first + count)
+        run = study.run(chosen, study.first + count)
         figures = metrics_of(returns_of(run.equity, study.options.capital), study.year)
         found["metrics"] = {key: figures[key] for key in SHOWN}
     return found

@@ -29,7 +29,7 @@ class Costs:
     ``rate`` commission of each side; ``per_share`` commission by share; ``minimum`` the least
     commission of an order; ``sell_tax`` on sales, opening a short included; ``slippage``
     fraction of the price that market and stop orders lose; ``lot`` shares an order is a
-    multiple of.
+    multiple of where no market rule says it; ``levies`` the part of the market's own charges that is paid (1).
     """
 
     rate: float = 0.0
@@ -38,6 +38,7 @@ class Costs:
     sell_tax: float = 0.0
     slippage: float = 0.0
     lot: int = 1
+    levies: float = 1.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -83,6 +84,7 @@ class Costs:
             minimum=self.minimum * factor,
             sell_tax=self.sell_tax * factor,
             slippage=min(self.slippage * factor, 0.99),
+            levies=self.levies * factor,
         )
 
     def document(self) -> dict[str, float]:

@@ -20,6 +20,9 @@ class Command(StartCommand):
         parser.add_argument("--end", default="", help="last day")
         parser.add_argument("--capital", default="", help="in the market's currency")
         parser.add_argument("--benchmark", default="", help="a symbol of the data")
+        parser.add_argument(
+            "--market-rules", choices=["obey", "ignore"], help="price limits, lots, settlement, charges (default: obey)"
+        )
         parser.add_argument("--checkpoint-session", type=int, help="the training whose best checkpoint decides")
 
         parser.add_argument("--study", choices=["sweep", "walk_forward"], help="vary the parameters, or walk forward")
@@ -27,5 +30,8 @@ class Command(StartCommand):
         parser.add_argument("--open-holdout", action="store_true", help="read the locked last bars; it is counted")
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
-        names = ("start", "end", "capital", "benchmark", "checkpoint_session", "study", "mode", "open_holdout")
+        names = (
+            "start", "end", "capital", "benchmark", "market_rules", "checkpoint_session",
+            "study", "mode", "open_holdout",
+        )  # fmt: skip
         return {name: options[name] for name in names if options[name] not in ("", None, False)}

@@ -38,7 +38,8 @@ class Broker:
         self._rules = [_rows(market, s) for s in range(count)] if market else []
         self._day = [int(d) for d in market.day] if market else []
         self._events = list(_traded(market.events, prices)) if market else []
-        self._charges = [market.charges[kind].tolist() for kind in market.board] if market else []
+        levied_ = market.levied(costs.levies).charges if market else None
+        self._charges = [] if market is None or levied_ is None else [levied_[kind].tolist() for kind in market.board]
 
     def submit(self, order: Order) -> Order:
         """Take an order, or refuse it with the reason."""

@@ -157,6 +157,16 @@ class Market:
             charges=np.ascontiguousarray(self.charges[:, kept]), events=tuple(moved), missed=missed,
         )  # fmt: skip
 
+    def levied(self, part: float) -> Market:
+        """Return the rules with ``part`` of the charges: 0 is none, 2 twice as much."""
+        if part == 1.0:
+            return self
+        charges = self.charges.copy()
+        charges[:, :, : schedule.MOST_SOLD] *= part
+        if part > 0.0:
+            charges[:, :, schedule.MOST_SOLD] *= part
+        return replace(self, charges=charges)
+
     def rules(self) -> Rules:
         """Return the arrays as the compiled loops take them."""
         missed = np.zeros(len(self.day), np.int64) if self.missed is None else self.missed

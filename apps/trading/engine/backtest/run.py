@@ -160,7 +160,7 @@ def run_weights(
     equity = np.empty(bars)
     wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
     room = 1024 + bars * symbols // 8
-    held = None if market is None else _checked(market, close.shape).rules()
+    held = None if market is None else _checked(market, close.shape).levied(costs.levies).rules()
     while True:
         ledger = np.empty(room, LEDGER)
         refused[:] = 0
@@ -205,13 +205,13 @@ def sweep(
     shape = (len(rows), len(columns))
     final, drawdown, sharpe = (np.full(shape, np.nan) for _ in range(3))
     fills = np.zeros(shape, np.int64)
-    options = options or Options()
+    costs, options = costs or Costs(), options or Options()
     start = listed.first(first)
     if len(b) > start:
         sweep_grid(
             rows, columns, rules.price_unit(b.close, tick), b.open, b.high, b.low, b.close,
-            start, options.capital, *_option_numbers(options), *_cost_numbers(costs or Costs()), np.empty(0, LEDGER),
-            final, drawdown, sharpe, fills, _rules(market, listed, start),
+            start, options.capital, *_option_numbers(options), *_cost_numbers(costs), np.empty(0, LEDGER),
+            final, drawdown, sharpe, fills, _rules(market, costs, listed, start),
         )  # fmt: skip
     return Sweep(rows, columns, final, drawdown, sharpe, fills)
 
@@ -258,7 +258,7 @@ def _simulate(
 ) -> Result:
     costs, options = costs or Costs(), options or Options()
     start = listed.first(first)
-    held = _rules(market, listed, start)
+    held = _rules(market, costs, listed, start)
     count = len(listed.bars) - start
     equity, refused = np.empty(count), np.zeros(len(REFUSALS), np.int64)
     room = 1024 + count // 8
@@ -282,13 +282,13 @@ def _simulate(
     return Result(ledger, equity, _counts(refused), first, options.capital)
 
 
-def _rules(market: Market | None, listed: Listed, start: int) -> Rules | None:
+def _rules(market: Market | None, costs: Costs, listed: Listed, start: int) -> Rules | None:
     """Return the rules over the bars that traded from ``start`` on."""
     if market is None:
         return None
     _checked(market, (1, listed.length))
     index = np.arange(listed.length) if listed.index is None else listed.index
-    return market.at(index, start).rules()
+    return market.at(index, start).levied(costs.levies).rules()
 
 
 def _checked(market: Market, shape: tuple[int, ...]) -> Market:

@@ -32,6 +32,10 @@ class Run(Protocol):
     @property
     def ledger(self) -> NDArray[np.void]: ...
     @property
+    def fills(self) -> NDArray[np.void]: ...
+    @property
+    def payouts(self) -> float: ...
+    @property
     def equity(self) -> Floats: ...
     @property
     def refused(self) -> dict[str, int]: ...
@@ -75,6 +79,8 @@ class Setting:
     #: Other trials of the idea, and what the leak check found.
     history: History | None = None
     leaks: Mapping[str, Any] | None = None
+    #: The market's rules that were obeyed (``execution.Traded.document``); None: none were.
+    market: Mapping[str, Any] | None = None
 
 
 def build(
@@ -120,7 +126,7 @@ def build(
     fall = drawdown(returns)
     days = curves.day_texts(setting.times, setting.frequency == "1d")
     said = (
-        findings.about_equity(net, bench, len(run.ledger)) + findings.about_drawdown(fall, days)
+        findings.about_equity(net, bench, len(run.fills)) + findings.about_drawdown(fall, days)
         + findings.about_months(table) + findings.about_rolling(rolling)
         + findings.about_costs(stress[0]["total_return"], net, stress[3]["total_return"])
         + findings.about_trades(closed)
@@ -165,7 +171,8 @@ def build(
         "monthly": table,
         "trades": [_trade(setting, trade) for trade in closed],
         "open_positions": [_trade(setting, trade) for trade in opened],
-        "fills": len(run.ledger),
+        "fills": len(run.fills),
+        "market": None if setting.market is None else dict(setting.market) | {"payouts": run.payouts},
         "refused": {name: count for name, count in run.refused.items() if count},
         "stress": stress,
         "break_even": even,
@@ -173,7 +180,7 @@ def build(
         "luck": luck,
         "leaks": None if setting.leaks is None else dict(setting.leaks),
         "robustness": of_run(
-            closed, run.equity, benchmark, setting.times, capital, year, run.ledger, setting.volume
+            closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume
         ),
         "drawdowns": drawdown_periods(days, fall),
         "by_symbol": by_symbol(closed, setting.symbols),
@@ -210,7 +217,7 @@ def _invested(run: Run) -> Floats:
 
 
 def _activity(setting: Setting, run: Run) -> dict[str, Metric]:
-    traded = float((run.ledger["quantity"] * run.ledger["price"]).sum())
+    traded = float((run.fills["quantity"] * run.fills["price"]).sum())
     years, mean = len(run.equity) / setting.bars_per_year, float(run.equity.mean())
     held = (run.position != 0.0).any(axis=0)
     return {
@@ -230,11 +237,12 @@ def _leverage(run: Run) -> Metric:
 
 def _largest_share(setting: Setting, run: Run) -> Metric:
     """Return the largest quantity of a fill by the volume of its bar; None where no volume is known."""
-    if setting.volume is None or not len(run.ledger):
+    fills = run.fills
+    if setting.volume is None or not len(fills):
         return None
-    seen = np.asarray(setting.volume)[run.ledger["symbol"], run.ledger["bar"]]
+    seen = np.asarray(setting.volume)[fills["symbol"], fills["bar"]]
     known = np.isfinite(seen) & (seen > 0)
-    return float((run.ledger["quantity"][known] / seen[known]).max()) if known.any() else None
+    return float((fills["quantity"][known] / seen[known]).max()) if known.any() else None
 
 
 def _trade(setting: Setting, trade: Trade) -> dict[str, Any]:
@@ -286,7 +294,7 @@ def _cost_curve(
     rows = []
     for step in range(9):
         bp = highest * step / 8
-        again = rerun(replace(Costs(), rate=bp * BP, lot=setting.costs.lot), 0)
+        again = rerun(replace(Costs(), rate=bp * BP, lot=setting.costs.lot, levies=0.0), 0)
         rows.append({"bp": bp, "total_return": float(again.equity[-1]) / setting.capital - 1.0})
         on_step()
     return rows
@@ -301,7 +309,9 @@ def _break_even(setting: Setting, rerun: Callable[[Costs, int], Run], on_step: C
 
     def earns(rate: float) -> bool:
         on_step()
-        return float(rerun(replace(Costs(), rate=rate, lot=setting.costs.lot), 0).equity[-1]) > setting.capital
+        return (
+            float(rerun(replace(Costs(), rate=rate, lot=setting.costs.lot, levies=0.0), 0).equity[-1]) > setting.capital
+        )
 
     if not earns(0.0):
         return {"bp": None, "state": "never", "highest_bp": HIGHEST_COST / BP}

@@ -11,6 +11,8 @@ REASONS = {
     "take_profit": N_("take-profit"),
     "ruin": N_("closed at ruin"),
     "rebalance": N_("rebalance"),
+    "dividend": N_("dividend"),
+    "split": N_("split"),
 }
 
 #: Why an order was not filled, or not whole.
@@ -18,6 +20,32 @@ REFUSED = {
     "cash": N_("refused: more than the cash"),
     "below_lot": N_("refused: less than one lot"),
     "cut_to_cash": N_("filled in part: cut to the cash"),
+    "price_limit": N_("bars an order waited at a price limit"),
+    "t_plus_1": N_("bars a sale waited for settlement (T+1)"),
+    "suspended": N_("bars an order waited while suspended"),
+}
+
+#: What markets charge beside the commission.
+CHARGES = {
+    "stamp_duty": N_("stamp duty"),
+    "transfer_fee": N_("transfer fee"),
+    "sec_fee": N_("SEC fee"),
+    "taf": N_("FINRA trading activity fee"),
+}
+
+#: Boards of the rule tables.
+BOARDS = {
+    "main": N_("main board"),
+    "chinext": N_("ChiNext"),
+    "star": N_("STAR Market"),
+    "bse": N_("Beijing Stock Exchange"),
+    "etf": N_("fund"),
+    "etf_20": N_("fund, 20 % limit"),
+    "etf_t0": N_("fund, same-day trading"),
+    "stock": N_("US stock"),
+    "spot": N_("crypto spot"),
+    "perpetual": N_("crypto perpetual"),
+    "": N_("unknown: no rules"),
 }
 
 BASELINES = {

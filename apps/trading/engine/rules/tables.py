@@ -22,7 +22,9 @@ T0_SSE = "https://www.sse.com.cn c_20230418_5720107"
 STAMP = "https://www.gov.cn/zhengce/zhengceku/202308/content_6900443.htm"
 TRANSFER = "https://www.chinaclear.cn 202204/837e3c"
 COMMISSION = "https://www.chinatax.gov.cn 200202/c1209808"
-STAMP_LAW = "Stamp Tax Law of 2021-06-10, article 3: shares and depositary receipts, no funds; the text was not read again"
+STAMP_LAW = (
+    "Stamp Tax Law of 2021-06-10, article 3: shares and depositary receipts, no funds; the text was not read again"
+)
 STAR_GUIDE = "https://star.sse.com.cn/en/gettingstarted/features/trading"
 LOTS = "Quotations of the SSE and SZSE trading rules; the article of 2026 was not read"
 DELISTING = "Delisting rules of SSE and SZSE of 2020-12-31, as recorded by marina-rules 2026.10.26.5"

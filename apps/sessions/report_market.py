@@ -1,0 +1,53 @@
+"""The market half of a report made ready to be read: whose rules were obeyed, and what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from apps.trading.engine.report.words import BOARDS, CHARGES
+from apps.ui.engine import numbers
+
+
+def market_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was obeyed, a fact a row; empty for a report from before rules were obeyed."""
+    market = report.get("market")
+    if not market:
+        return []
+    if not market["obeyed"]:
+        return [(_("Rules"), _("ignored on request")), *_events(report, market)]
+    boards = ", ".join(
+        f"{_(BOARDS.get(name, name))} ({numbers.number(count)})" for name, count in market["counts"].items()
+    )
+    rows = [(_("Board"), boards)]
+    if market["markets"]:
+        prices = _("as traded") if market["as_traded"] else _("adjusted: limits and lots cannot be obeyed")
+        rows.append((_("Prices of orders"), prices))
+    if "CN" in market["markets"]:
+        rows.append((_("Price limits"), _("obeyed") if market["limits"] else _("not obeyed")))
+        if market["limits"] and not market["st_known"]:
+            rows.append((_("Special treatment (ST)"), _("not told by the data: taken as ordinary")))
+    return [*rows, *_events(report, market), *_gaps(market)]
+
+
+def _events(report: Mapping[str, Any], market: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not market["events"]:
+        return []
+    paid = f"{report['currency']} {numbers.number(market['payouts'], 0)}".strip()
+    return [
+        (_("Dividends and splits in the period"), numbers.number(market["events"])),
+        (_("Paid out in cash"), paid),
+    ]
+
+
+def _gaps(market: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the charges of which no dated row is known for a part of the period: they were not charged."""
+    return [
+        (
+            _("Not charged: %(charge)s") % {"charge": _(CHARGES.get(what, what))},
+            _("no rule known from %(first)s to %(last)s") % {"first": first, "last": last},
+        )
+        for what, (first, last) in market["not_charged"].items()
+    ]

@@ -1,0 +1,178 @@
+"""What a backtest trades: the bars as they were traded, and the rules of the market they were traded on.
+
+Strategies decide on prices that compare over time (adjusted for splits and dividends); orders are filled
+on the prices of the day, in whole lots, within the day's limits, and dividends are paid in cash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.corporate import CorporateAction
+from apps.marketdata.engine.tradability import reference_close, suspended
+from apps.trading.engine.backtest import Bars
+from apps.trading.engine.backtest.market import Event, Market
+from apps.trading.engine.costs import Costs
+from apps.trading.engine.rules import schedule
+from apps.trading.engine.rules.boards import Board, board_of
+
+Floats = NDArray[np.float64]
+#: Boards of single symbols are told up to so many; beyond, how many each board has.
+TOLD = 20
+
+
+@dataclass(frozen=True)
+class Traded:
+    """Bars ``panel``, corporate actions ``events`` and the ``calendar`` that tells the market.
+
+    ``as_traded`` False: the prices are a vendor's adjusted ones, so that price limits and lots, which are
+    about prices and shares as traded, cannot be obeyed. ``obey`` False: no rule is, on the user's wish.
+    """
+
+    panel: BarPanel
+    events: tuple[CorporateAction, ...] = ()
+    calendar: str = ""
+    as_traded: bool = True
+    obey: bool = True
+    _boards: dict[str, Board | None] = field(default_factory=dict, repr=False)
+
+    def until(self, last: np.datetime64) -> Traded:
+        """Return the same up to the day ``last``, included."""
+        return replace(self, panel=self.panel.select(end=last))
+
+    def board(self, row: int) -> Board | None:
+        symbol = self.panel.symbols[row]
+        if symbol not in self._boards:
+            self._boards[symbol] = board_of(symbol, self.calendar) if self.obey else None
+        return self._boards[symbol]
+
+    def bars(self, row: int) -> Bars:
+        """Return one instrument; a bar on which it was suspended is no bar."""
+        prices = self._prices([row])
+        return Bars.of(*(prices[name][0] for name in ("open", "close", "high", "low")))
+
+    def weighed(self, rows: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return the opens and closes (S, T) of several instruments."""
+        prices = self._prices(rows)
+        return prices["open"], prices["close"]
+
+    def _prices(self, rows: Sequence[int]) -> dict[str, Floats]:
+        part = self._part(rows)
+        prices = {name: part.fields[name] for name in ("open", "high", "low", "close")}
+        if not self.obey:
+            return prices
+        idle = suspended(part)
+        return {name: np.where(idle, np.nan, values) for name, values in prices.items()} if idle.any() else prices
+
+    def _part(self, rows: Sequence[int]) -> BarPanel:
+        index = list(rows)
+        return replace(
+            self.panel,
+            symbols=tuple(self.panel.symbols[row] for row in index),
+            fields={name: values[index] for name, values in self.panel.fields.items()},
+        )
+
+    def market(self, rows: Sequence[int]) -> Market | None:
+        """Return the rules of ``rows``, or None where there is neither a board nor a corporate action."""
+        boards = [self.board(row) for row in rows]
+        part = self._part(rows)
+        own = set(part.symbols)
+        actions = [event for event in self.events if event.symbol in own]
+        if not any(boards) and not actions:
+            return None
+        days = part.times.astype("datetime64[D]")
+        limited = self.as_traded and any(board is not None and board[0] == "CN" for board in boards)
+        reference = self._reference(part, actions, days) if limited else np.full(part.close.shape, np.nan)
+        special = part.fields["st"] == 1 if "st" in part.fields else None
+        made = Market.build(
+            boards, days, reference, st=special, age=_age(part) if limited else None,
+            events=_events(part, actions), limited=limited, lots=self.as_traded,
+        )  # fmt: skip
+        return self._told(made, part) if self.obey else made
+
+    @staticmethod
+    def _reference(part: BarPanel, actions: Sequence[CorporateAction], days: NDArray[np.datetime64]) -> Floats:
+        """Return the price that a session's limits refer to, for each of its bars."""
+        found = reference_close(part, actions)
+        begins = np.concatenate([[True], days[1:] != days[:-1]])
+        return found[:, np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+
+    @staticmethod
+    def _told(made: Market, part: BarPanel) -> Market:
+        """Return the rules with the limits that the data itself tells, where it does."""
+        up, down = made.up, made.down
+        if "limit_up" in part.fields:
+            up = np.where(part.limit_up > 0, part.limit_up, up)
+        if "limit_down" in part.fields:
+            down = np.where(part.limit_down > 0, part.limit_down, down)
+        return replace(made, up=up, down=down)
+
+    def costs(self, given: Costs, rows: Sequence[int]) -> Costs:
+        """Return the costs with the least commission of the market, where none is given."""
+        found = [board for board in map(self.board, rows) if board is not None]
+        if given.minimum or not given.rate or not found:
+            return given
+        days = self.panel.times[-1:].astype("datetime64[D]")
+        return replace(given, minimum=max(float(schedule.latest(b, "commission", days, (0, 0))[1]) for b in set(found)))
+
+    def document(self, rows: Sequence[int], first: int) -> dict[str, Any]:
+        """Return what a report says of it: boards, what was obeyed and what could not be, what nobody knows."""
+        boards = {self.panel.symbols[row]: self.board(row) for row in rows}
+        days = self.panel.times[first:].astype("datetime64[D]")
+        found = list(dict.fromkeys(board for board in boards.values() if board is not None))
+        chinese = any(market == "CN" for market, _ in found)
+        gaps = {what: list(span) for board in found for what, span in schedule.uncharged(board, days).items()}
+        own = set(boards)
+        shown: dict[str, str] = {s: "" if b is None else b[1] for s, b in boards.items()} if len(boards) <= TOLD else {}
+        return {
+            "obeyed": self.obey,
+            "as_traded": self.as_traded,
+            "markets": list(dict.fromkeys(market for market, _ in found)),
+            "boards": shown,
+            "counts": dict(Counter("" if board is None else board[1] for board in boards.values())),
+            "limits": bool(chinese and self.as_traded and self.obey),
+            "lots": bool(found and self.as_traded),
+            "st_known": "st" in self.panel.fields if chinese else None,
+            "not_charged": gaps,
+            "events": sum(event.symbol in own and days[0] <= event.day <= days[-1] for event in self.events),
+        }
+
+
+def _age(part: BarPanel) -> NDArray[np.int64]:
+    """Return the session since listing (1 is the first), 0 for what was listed before the data begins.
+
+    Who has no price at the start of the data is taken as listed with its first one.
+    """
+    known = np.isfinite(np.asarray(part.close))
+    sessions = np.cumsum(known, axis=1)
+    fresh = known & ~known[:, :1]
+    return np.where(fresh, sessions, 0).astype(np.int64)
+
+
+def _events(part: BarPanel, actions: Sequence[CorporateAction]) -> list[Event]:
+    """Return the actions as an account feels them.
+
+    A dividend is paid for the shares held before a split of the same day. Of a vendor's factor nobody tells the
+    parts: it changes the number of shares, so that nothing is lost (as if a dividend were invested at once).
+    """
+    rows = {symbol: row for row, symbol in enumerate(part.symbols)}
+    days = part.times.astype("datetime64[D]")
+    found = []
+    for action in actions:
+        bar = int(np.searchsorted(days, action.day))
+        if bar >= len(days):
+            continue
+        if action.kind == "dividend":
+            found.append(Event(bar, rows[action.symbol], payout=action.cash))
+        elif action.kind == "split":
+            found.append(Event(bar, rows[action.symbol], ratio=action.ratio))
+        elif action.factor > 0:
+            found.append(Event(bar, rows[action.symbol], ratio=1.0 / action.factor))
+    return found
