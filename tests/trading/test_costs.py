@@ -59,7 +59,15 @@ def test_costs_that_make_no_sense_are_refused(wrong):
 def test_basis_points_become_fractions_and_back_to_json():
     costs = Costs.from_bp(2.6, minimum=5, sell_tax_bp=5, slippage_bp=1, lot=100)
     assert costs.document() == pytest.approx(
-        {"rate": 0.00026, "per_share": 0.0, "minimum": 5, "sell_tax": 0.0005, "slippage": 0.0001, "lot": 100, "levies": 1}
+        {
+            "rate": 0.00026,
+            "per_share": 0.0,
+            "minimum": 5,
+            "sell_tax": 0.0005,
+            "slippage": 0.0001,
+            "lot": 100,
+            "levies": 1,
+        }
     )
 
 

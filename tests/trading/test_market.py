@@ -140,7 +140,9 @@ class TestCharges:
         for start, stamp, transfer in ((date(2023, 8, 22), 0.001, 1e-5), (date(2023, 8, 28), 0.0005, 1e-5),
                                        (date(2016, 1, 4), 0.001, 2e-5)):  # fmt: skip
             options = Options(capital=CAPITAL, fraction=0.5)
-            result = run_targets(wants(1, 0, 0, 0), bars, costs, options, market=market(bars, when=days(4, start), charged=True))
+            result = run_targets(
+                wants(1, 0, 0, 0), bars, costs, options, market=market(bars, when=days(4, start), charged=True)
+            )
             assert result.ledger["fee"].tolist() == pytest.approx(
                 [50_000 * (0.0003 + transfer), 50_000 * (0.0003 + transfer + stamp)]
             )
@@ -270,7 +272,9 @@ def test_the_doors_write_the_same_bytes_under_every_market(where, seed, reduce, 
     rules = market(bars, where, days(60, bars_a_day=bars_a_day), events if where[0] != "CRYPTO" else [], charged=True)
     targets = rng.choice([0, 1, HOLD], 60, p=[0.2, 0.2, 0.6]).astype(np.int8)
     targets[~(bars.close > 0)] = HOLD
-    options = Options(capital=50_000.0, sizing="fixed_shares", shares=400.0, cash_short="reduce" if reduce else "refuse")
+    options = Options(
+        capital=50_000.0, sizing="fixed_shares", shares=400.0, cash_short="reduce" if reduce else "refuse"
+    )
     costs = Costs(rate=0.0003, minimum=5.0, slippage=slippage)
     compiled = run_targets(targets, bars, costs, options, market=rules)
     order = None
@@ -299,6 +303,7 @@ def test_weights_keep_every_rule_and_the_account_adds_up(where, seed, reduce, ba
     rng = np.random.Generator(np.random.PCG64(seed))
     parts = [case(seed * 3 + i)[1] for i in range(3)]
     opens, closes = np.stack([p.open for p in parts]), np.stack([p.close for p in parts])
+    opens[np.isnan(closes)] = np.nan
     events = [Event(int(rng.integers(1, 60)), s, ratio=float(rng.choice([1.0, 2.0])), payout=0.1) for s in range(3)]
     rules = Market.of(where[0], [where[1]] * 3, days(60, bars_a_day=bars_a_day), closes,
                       events=events if where[0] != "CRYPTO" else [])  # fmt: skip

@@ -141,7 +141,7 @@ class Traded:
             "lots": bool(found and self.as_traded),
             "st_known": "st" in self.panel.fields if chinese else None,
             "not_charged": gaps,
-            "events": sum(event.symbol in own and days[0] <= event.day <= days[-1] for event in self.events),
+            "events": sum(bool(days[0] <= event.day <= days[-1]) for event in self.events if event.symbol in own),
         }
 
 

@@ -7,8 +7,9 @@ the same bytes in the ledger.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.backtest.options import DIVIDEND, SPLIT, Options
@@ -37,7 +38,7 @@ class Broker:
         self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
         self._rules = [_rows(market, s) for s in range(count)] if market else []
         self._day = [int(d) for d in market.day] if market else []
-        self._events = list(_traded(market.events, prices)) if market else []
+        self._events = list(_moved(market, prices)) if market else []
         levied_ = market.levied(costs.levies).charges if market else None
         self._charges = [] if market is None or levied_ is None else [levied_[kind].tolist() for kind in market.board]
 
@@ -105,7 +106,7 @@ class Broker:
             if part:
                 self.cash += part * price
                 self.fills.append((event.bar, s, 0, SPLIT, part, price, 0.0))
-            self.held[s] = whole
+            self.held[s], self.bought[s] = whole, after_event(self.bought[s], event.ratio)[0]
         self.last[s] = (self.last[s] - event.payout) / event.ratio
         least, step = self._rules[s][2:4]
         for order in self.open:
@@ -227,16 +228,9 @@ class Broker:
         return value
 
 
-def _traded(events: tuple[Event, ...], prices: list[dict[str, list[float]]]) -> list[Event]:
-    """Return the events on the first bar at or after their own that traded; what never trades again is left out."""
-    moved = []
-    for event in events:
-        opens, closes = prices[event.symbol]["open"], prices[event.symbol]["close"]
-        bars = range(event.bar, len(opens))
-        at = next((t for t in bars if opens[t] > 0 and closes[t] > 0), None)
-        if at is not None:
-            moved.append(replace(event, bar=at))
-    return sorted(moved, key=lambda event: (event.bar, event.symbol))
+def _moved(market: Market, prices: list[dict[str, list[float]]]) -> tuple[Event, ...]:
+    opens, closes = (np.array([row[name] for row in prices]) for name in ("open", "close"))
+    return market.when_traded(opens, closes).events
 
 
 def whole_steps(quantity: float, step: float) -> bool:

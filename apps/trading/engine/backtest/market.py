@@ -157,6 +157,19 @@ class Market:
             charges=np.ascontiguousarray(self.charges[:, kept]), events=tuple(moved), missed=missed,
         )  # fmt: skip
 
+    def when_traded(self, open_: Floats, close: Floats) -> Market:
+        """Return the rules with each event on the first bar at or after its own that traded; ``open_`` is (S, T).
+
+        What never trades again leaves no event.
+        """
+        traded = (open_ > 0) & (close > 0)
+        moved = []
+        for event in self.events:
+            later = np.flatnonzero(traded[event.symbol, event.bar :])
+            if len(later):
+                moved.append(replace(event, bar=event.bar + int(later[0])))
+        return replace(self, events=tuple(sorted(moved, key=lambda event: (event.bar, event.symbol))))
+
     def levied(self, part: float) -> Market:
         """Return the rules with ``part`` of the charges: 0 is none, 2 twice as much."""
         if part == 1.0:

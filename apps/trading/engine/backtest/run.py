@@ -160,7 +160,11 @@ def run_weights(
     equity = np.empty(bars)
     wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
     room = 1024 + bars * symbols // 8
-    held = None if market is None else _checked(market, close.shape).levied(costs.levies).rules()
+    held = (
+        None
+        if market is None
+        else _checked(market, close.shape).when_traded(opens, closes).levied(costs.levies).rules()
+    )
     while True:
         ledger = np.empty(room, LEDGER)
         refused[:] = 0

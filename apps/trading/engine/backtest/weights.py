@@ -78,6 +78,7 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
             while event < rules.event_bar.shape[0] and rules.event_bar[event] <= t:
                 s, ratio = rules.event_symbol[event], rules.event_ratio[event]
                 held[s], cash, n = act(rules, event, held[s], open_[s, t], cash, ledger, n)
+                bought[s] = min(math.floor(bought[s] * ratio), max(held[s], 0.0))
                 target[s] = math.floor(target[s] * ratio) if target[s] >= 0.0 else math.ceil(target[s] * ratio)
                 if waiting[s]:
                     target[s] = held[s] + allowed_change(target[s] - held[s], held[s], rules.minimum[s], rules.step[s])
