@@ -146,6 +146,7 @@ def test_dates_of_the_configuration_lie_in_the_data(alice, dataset, dates):
         ({"capital": "nan"}, "invalid_capital", "capital"),
         ({"capital": "much"}, "invalid_capital", "capital"),
         ({"benchmark": "NOPE"}, "unknown_symbol", "benchmark"),
+        ({"market_rules": "bend"}, "unknown_choice", "market_rules"),
     ],
 )
 def test_a_backtest_with_impossible_parameters_is_refused(alice, dataset, params, code, field):

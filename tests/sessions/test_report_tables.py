@@ -125,6 +125,11 @@ def test_backtests_stand_side_by_side(page, session, alice, document, capsys):
     assert page.get(reverse("sessions:report_compare")).status_code == 200
 
 
+def test_rules_are_obeyed_unless_a_run_says_otherwise():
+    assert "market_rules" not in _clean_params("backtest", {"market_rules": "obey"})
+    assert _clean_params("backtest", {"market_rules": "ignore"})["market_rules"] == "ignore"
+
+
 def test_a_study_there_is_not_is_refused_and_what_belongs_to_none_is_left_out():
     with pytest.raises(Refusal):
         _clean_params("backtest", {"study": "astrology"})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.trading.engine.backtest.options import DIVIDEND, SPLIT
+from apps.trading.engine.ledger import DIVIDEND, SPLIT
 from apps.trading.engine.metrics import Metric
 
 #: Shares below this are rounding noise.

@@ -11,9 +11,7 @@ from apps.trading.engine.backtest.on_bar import Context, OrderRun, run_on_bar
 from apps.trading.engine.backtest.options import (
     FLAT,
     HOLD,
-    LEDGER,
     LONG,
-    REASONS,
     REFUSALS,
     SHORT,
     Options,
@@ -30,6 +28,7 @@ from apps.trading.engine.backtest.run import (
     sweep,
     warm,
 )
+from apps.trading.engine.ledger import LEDGER, REASONS
 
 __all__ = [
     "FLAT",

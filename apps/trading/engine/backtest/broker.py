@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from apps.trading.engine.backtest.market import Event, Market
-from apps.trading.engine.backtest.options import DIVIDEND, SPLIT, Options
+from apps.trading.engine.backtest.options import (
+    Options,
+)
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
 from apps.trading.engine.backtest.permits import SAME, after_event, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
+from apps.trading.engine.ledger import DIVIDEND, SPLIT
 
 Fill = tuple[int, int, int, int, float, float, float]
 
@@ -112,6 +115,8 @@ class Broker:
         for order in self.open:
             if order.symbol == s:
                 order.adjust(event.ratio, event.payout, least, step)
+                if order.left <= 0.0:
+                    order.status = "cancelled"
         self.open = [order for order in self.open if order.status == "open"]
 
     def _total(self, order: Order, t: int, notional: float, size: float) -> float:

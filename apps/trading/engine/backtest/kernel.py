@@ -17,19 +17,14 @@ from apps.trading.engine.backtest.options import (
     AT_LIMIT,
     BELOW_LOT,
     CUT_TO_CASH,
-    DIVIDEND,
     HOLD,
     NO_CASH,
     NOT_SETTLED,
-    RUIN,
-    SIGNAL,
-    SPLIT,
-    STOP_LOSS,
     SUSPENDED,
-    TAKE_PROFIT,
 )
 from apps.trading.engine.backtest.permits import after_event, inside, open_to, total_fee, whole_lots
 from apps.trading.engine.backtest.rules import rule_signals
+from apps.trading.engine.ledger import DIVIDEND, RUIN, SIGNAL, SPLIT, STOP_LOSS, TAKE_PROFIT
 
 
 @compiled

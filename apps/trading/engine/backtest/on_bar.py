@@ -20,10 +20,15 @@ from numpy.typing import NDArray
 
 from apps.trading.engine.backtest.broker import Broker
 from apps.trading.engine.backtest.market import Market
-from apps.trading.engine.backtest.options import LEDGER, REFUSALS, Options, Result
+from apps.trading.engine.backtest.options import (
+    REFUSALS,
+    Options,
+    Result,
+)
 from apps.trading.engine.backtest.orders import Kind, Order, Slippage
 from apps.trading.engine.backtest.run import Bars
 from apps.trading.engine.costs import Costs
+from apps.trading.engine.ledger import LEDGER
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 

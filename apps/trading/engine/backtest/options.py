@@ -10,33 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.trading.engine.ledger import trades_of
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
 #: Values of a target: short, flat, long, and "no order, keep what is held".
 SHORT, FLAT, LONG, HOLD = -1, 0, 1, 2
 
-#: Why a fill happened (``reason`` in the ledger).
-SIGNAL, STOP_LOSS, TAKE_PROFIT, RUIN, REBALANCE, DIVIDEND, SPLIT = range(7)
-REASONS = ("signal", "stop_loss", "take_profit", "ruin", "rebalance", "dividend", "split")
-
 #: Why an order was not filled, or not whole (columns of ``refused``); the last three count the bars an order waited.
 NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED = range(6)
 REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended")
-
-#: Widths leave no padding, so equal ledgers are equal bytes. A row with side 0 is no trade: it brings
-#: ``quantity * price`` of money (a dividend, or the fraction of a share that a split leaves).
-LEDGER = np.dtype(
-    [
-        ("bar", np.int64),
-        ("symbol", np.int32),
-        ("side", np.int16),
-        ("reason", np.int16),
-        ("quantity", np.float64),
-        ("price", np.float64),
-        ("fee", np.float64),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -130,9 +113,3 @@ class Result:
     @property
     def _bars(self) -> NDArray[np.int64]:
         return np.arange(self.first, self.first + len(self.equity))
-
-
-def trades_of(ledger: NDArray[np.void]) -> NDArray[np.void]:
-    """Return the rows of a ledger that are trades, without corporate actions."""
-    kept = ledger["reason"] < DIVIDEND
-    return ledger if kept.all() else np.asarray(ledger[kept])

@@ -81,7 +81,7 @@ class Order:
     def adjust(self, ratio: float, payout: float, least: float, step: float) -> None:
         """Carry what is left of the order over a split and a payout, as exchanges and brokers do.
 
-        A purchase stays whole lots; where less than one is left, nothing is.
+        A purchase stays whole lots; where less than one is left, nothing is, and the order is to be cancelled.
         """
         self.limit, self.stop = ((price - payout) / ratio for price in (self.limit, self.stop))
         if ratio == 1.0:
@@ -91,8 +91,6 @@ class Order:
         left = whole_lots(left, least, step) if self.side > 0 else float(math.floor(left))
         self.plan = [self.filled + min(math.floor(max(due - self.filled, 0.0) * ratio), left) for due in self.plan]
         self.quantity = self.filled + left
-        if left <= 0.0:
-            self.status = "cancelled"
 
 
 def touched(order: Order, open_: float, high: float, low: float, close: float) -> tuple[float, bool]:

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from apps.trading.engine.backtest import kernel, rules
 from apps.trading.engine.backtest.market import Market, Rules
-from apps.trading.engine.backtest.options import AT_LIMIT, HOLD, LEDGER, REFUSALS, Options, Result
+from apps.trading.engine.backtest.options import (
+    AT_LIMIT,
+    HOLD,
+    REFUSALS,
+    Options,
+    Result,
+)
 from apps.trading.engine.costs import Costs
+from apps.trading.engine.ledger import LEDGER
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 

@@ -16,11 +16,10 @@ from apps.trading.engine.backtest.options import (
     CUT_TO_CASH,
     NO_CASH,
     NOT_SETTLED,
-    REBALANCE,
-    RUIN,
     SUSPENDED,
 )
 from apps.trading.engine.backtest.permits import inside, open_to, sale_lots, total_fee, whole_lots
+from apps.trading.engine.ledger import REBALANCE, RUIN
 
 
 @compiled

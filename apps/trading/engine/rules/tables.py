@@ -108,9 +108,9 @@ CHINA: tuple[Row, ...] = (
     # (share of the quote, ticks): a buy at most the higher of the two above the best ask, a sell mirrored.
     _cn("main", "cage", (0.02, 10), "2023-04-10", SSE_2026, "", "secondary"),
     *(
-        _cn(board, what, 0.0, "1998-04-07", STAMP_LAW, "", "secondary")
+        _cn(board, what, 0.0, "1998-04-07", source, "", "secondary")
         for board in ("etf", "etf_20", "etf_t0")
-        for what in ("stamp_duty", "transfer_fee")
+        for what, source in (("stamp_duty", STAMP_LAW), ("transfer_fee", TRANSFER))
     ),
     _cn("*", "stamp_duty", 0.001, "2008-09-19", STAMP, "2023-08-27"),
     _cn("*", "stamp_duty", 0.0005, "2023-08-28", STAMP),
