@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.sessions.engine.admission import Need
 from apps.sessions.engine.curves import Curves, Series, rows
-from apps.sessions.engine.states import State, allowed
+from apps.sessions.engine.states import ON_A_WORKER, State, allowed
+from apps.sessions.forecast import seconds_left
 from apps.sessions.models import Session, SessionEvent
 from apps.sessions.notices import reason_text
 from apps.sessions.waiting import Queue, queue_of
@@ -27,6 +29,8 @@ def status_document(session: Session, queue: Queue | None = None) -> dict[str, A
         "last_seq": session.last_seq,
         "reason_code": session.reason_code,
         "message": _message(session, queue),
+        "waiting": queue.document(session) if queue is not None and session.status == State.QUEUED else None,
+        "left_s": _left(session),
         "commands": [str(command) for command in allowed(State(session.status))],
     }
 
@@ -35,6 +39,11 @@ def _message(session: Session, queue: Queue | None) -> str:
     if queue is not None and session.status == State.QUEUED:
         return queue.sentence(session)
     return reason_text(session.reason_code, session.reason)
+
+
+def _left(session: Session) -> float | None:
+    """Return how many seconds a running session still takes at its pace so far."""
+    return seconds_left(session.progress, session.seconds_used, Need()) if session.status in ON_A_WORKER else None
 
 
 def session_document(session: Session, queue: Queue | None = None) -> dict[str, Any]:

@@ -2,56 +2,119 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import psutil
+from django.conf import settings
+from django.utils import timezone
 
-from apps.sessions.engine.admission import Need, need_of
+from apps.sessions.engine.admission import Job, Need, Past, need_of, usable_slots
 from apps.sessions.engine.states import ON_A_WORKER, State
 from apps.sessions.limits import memory_ceiling_bytes
-from apps.sessions.models import Session
+from apps.sessions.models import Session, Worker
+from apps.sessions.services.workers import ALIVE_SECONDS, worker_name
 
 HISTORY = 200
 LIKE = 20
-Key = tuple[str, str]
+#: Below this share of the work the pace so far says nothing.
+LEAST_SHARE = 0.02
+Key = tuple[str, ...]
+FIELDS = ("kind", "version__strategy__type", "version_id", "config", "usage")
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Needs by kind and strategy type, and the memory that is neither in use nor promised."""
+    """Needs by likeness, the memory that is neither in use nor promised, what runs, and the workers' state."""
 
-    needs: dict[Key, Need]
+    needs: Mapping[Key, Need]
     free_bytes: float
+    running: tuple[Job, ...] = ()
+    #: Workers heard of lately, and those of them that take sessions.
+    alive: int = 0
+    taking: int = 0
+    #: The processors have been busy for so long that only half of the slots are filled.
+    busy: bool = False
 
     @classmethod
     def read(cls) -> Forecast:
-        """Read the history and the machine: two queries however many sessions there are."""
-        needs = needs_by_kind()
+        """Read history, runs, workers and machine: three queries however many sessions there are."""
+        needs = needs_by_likeness()
+        rows = Session.objects.filter(status__in=ON_A_WORKER).values_list(*FIELDS, "progress", "seconds_used")
+        running, promised = [], 0
+        for kind, type_key, version, config, usage, progress, used in rows:
+            need = need_for(needs, kind, type_key, version, config)
+            running.append(Job(kind, need, seconds_left(progress, used, need)))
+            promised += max(0, need.memory_bytes - int(usage.get("peak_rss_bytes", 0)))
         memory = psutil.virtual_memory()
-        used = memory.total - memory.available
-        return cls(needs, memory_ceiling_bytes() - used - _promised(needs))
+        free = memory_ceiling_bytes() - (memory.total - memory.available) - promised
+        return cls(needs, free, tuple(running), *_workers())
 
     def need(self, session: Session) -> Need:
-        return self.needs.get((session.kind, session.version.strategy.type), Need())
+        return need_for(self.needs, session.kind, session.version.strategy.type, session.version_id, session.config)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many sessions of each kind hold a slot."""
+        found: dict[str, int] = {}
+        for job in self.running:
+            found[job.kind] = found.get(job.kind, 0) + 1
+        return found
+
+    @property
+    def slots(self) -> int:
+        """How many slots may be filled now."""
+        return usable_slots(settings.SLOTS, busy=self.busy)
 
 
-def needs_by_kind() -> dict[Key, Need]:
-    """Return the needs of each kind and type from its latest finished sessions."""
+def seconds_left(progress: float, used: float, need: Need) -> float | None:
+    """Return how long a run still takes: by its own pace once it has one, before by its like."""
+    if progress >= LEAST_SHARE and used > 0:
+        return used * (1 - min(progress, 1.0)) / progress
+    return max(0.0, need.seconds - used) if need.seconds is not None else None
+
+
+def needs_by_likeness() -> dict[Key, Need]:
+    """Return needs from the latest finished sessions: of the same configuration, version, and kind and type."""
     rows = Session.objects.filter(status=State.COMPLETED).order_by("-finished_at")
-    history: dict[Key, list[tuple[int, float]]] = {}
-    for kind, type_key, usage, seconds in rows.values_list("kind", "version__strategy__type", "usage", "seconds_used")[
-        :HISTORY
-    ]:
-        like = history.setdefault((kind, type_key), [])
-        if usage.get("peak_rss_bytes") and len(like) < LIKE:
-            like.append((int(usage["peak_rss_bytes"]), float(seconds)))
+    history: dict[Key, list[Past]] = {}
+    for kind, type_key, version, config, usage, seconds in rows.values_list(*FIELDS, "seconds_used")[:HISTORY]:
+        if not usage.get("peak_rss_bytes"):
+            continue
+        cpu = usage.get("cpu_seconds")
+        past = Past(int(usage["peak_rss_bytes"]), float(seconds), cpu, int(usage.get("peak_gpu_bytes") or 0))
+        for key in _keys(kind, type_key, version, config):
+            like = history.setdefault(key, [])
+            if len(like) < LIKE:
+                like.append(past)
     return {key: need_of(like) for key, like in history.items()}
 
 
-def _promised(needs: dict[Key, Need]) -> int:
-    """Return what running sessions are expected to take beyond what they have taken so far."""
-    rows = Session.objects.filter(status__in=ON_A_WORKER).values_list("kind", "version__strategy__type", "usage")
-    return sum(
-        max(0, needs.get((kind, type_key), Need()).memory_bytes - int(usage.get("peak_rss_bytes", 0)))
-        for kind, type_key, usage in rows
+def need_for(needs: Mapping[Key, Need], kind: str, type_key: str, version: int, config: Mapping[str, Any]) -> Need:
+    """Return the need of the closest likeness that has a history."""
+    return next((needs[key] for key in _keys(kind, type_key, version, config) if key in needs), Need())
+
+
+def _keys(kind: str, type_key: str, version: int, config: Mapping[str, Any]) -> tuple[Key, ...]:
+    """Return the likenesses of a run, closest first; the seed changes nothing of what a run takes."""
+    same = json.dumps({name: value for name, value in config.items() if name != "seed"}, sort_keys=True, default=str)
+    digest = hashlib.sha256(same.encode()).hexdigest()
+    return (kind, type_key, digest), (kind, type_key, "version", str(version)), (kind, type_key)
+
+
+def _workers() -> tuple[int, int, bool]:
+    """Return how many workers are alive, how many take sessions, and whether the processors are busy: those of
+    this host where it has a worker, else those of every one."""
+    now, own = timezone.now(), worker_name()
+    rows = list(
+        Worker.objects.filter(last_beat__gt=now - timedelta(seconds=ALIVE_SECONDS)).values_list(
+            "name", "draining", "busy_since"
+        )
     )
+    late = now - timedelta(seconds=settings.QP_CPU_BUSY_SECONDS)
+    busy = {name: since is not None and since <= late for name, _, since in rows}
+    taking = sum(not draining for _, draining, _ in rows)
+    return len(rows), taking, busy[own] if own in busy else bool(busy) and all(busy.values())

@@ -200,6 +200,8 @@ class Worker(models.Model):
     slots = models.PositiveSmallIntegerField(_("slots"), default=1)
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     last_beat = models.DateTimeField(_("last beat"), default=timezone.now)
+    #: Since when its host's processors are busy; empty while they are not.
+    busy_since = models.DateTimeField(_("busy since"), null=True, blank=True)
     #: It finishes what it runs and takes nothing new.
     draining = models.BooleanField(_("drains"), default=False)
 

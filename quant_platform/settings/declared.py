@@ -117,6 +117,8 @@ DECLARED: tuple[Setting, ...] = (
     Setting("QP_SLOTS_BACKTEST", "int", 0, "Backtests that may run at once; 0 means all SLOTS and one more."),
     Setting("QP_SLOT_MEMORY_GB", "float", 2.0, "Memory one slot stands for, in GB."),
     Setting("QP_MEMORY_ADMISSION", "float", 0.8, "Share of memory in use above which no session starts."),
+    Setting("QP_CPU_BUSY", "float", 0.8, "Share of the processors in use above which starts are halved."),
+    Setting("QP_CPU_BUSY_SECONDS", "float", 60.0, "How long they must be that busy before starts are halved."),
     Setting("QP_ALERT_CPU", "float", 0.80, "CPU use that raises an alert."),
     Setting("QP_ALERT_MEMORY", "float", 0.85, "Memory use that raises an alert."),
     Setting("QP_ALERT_DISK", "float", 0.90, "Disk use that raises an alert."),

@@ -79,6 +79,11 @@ def test_draining_by_button_and_back(client, root, worker, running):
     assert AuditEntry.objects.filter(action__startswith="worker.").count() == 2
 
 
+def test_a_worker_with_busy_processors_says_so(client, root, worker):
+    Worker.objects.update(busy_since=timezone.now() - timedelta(minutes=5))
+    assert "half of the slots" in page(client, root).content.decode()
+
+
 def test_a_drained_worker_says_so(worker):
     worker.draining = True
     assert worker_rows([worker])[0].state == "drained"

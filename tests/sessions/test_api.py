@@ -9,6 +9,7 @@ import pytest
 from apps.sessions.live.curves import forget_all
 from apps.sessions.logs import log_path
 from apps.sessions.models import Checkpoint, Session
+from apps.sessions.services.workers import beat
 from tests.sessions.live_fixtures import make_dataset, make_session, make_version, points, say
 
 pytestmark = pytest.mark.django_db
@@ -279,6 +280,7 @@ def test_a_clone_is_a_new_session_of_the_same_run(api, alice, data_there):
 
 def test_a_waiting_session_says_what_it_waits_for(api, alice, settings):
     settings.SLOTS = 1
+    beat()
     make_session(alice, name="Busy")
     session = make_session(alice, name="Waits", status="queued", queued_at="2026-11-21T00:00:00+00:00")
     assert "Every slot is in use: 1 of 1." in get(api, f"{session.pk}/status")["message"]

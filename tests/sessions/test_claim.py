@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.sessions.forecast import Forecast
 from apps.sessions.models import Attempt, Session
-from apps.sessions.services.claim import claim, claim_next, running_counts, slot_free
+from apps.sessions.services.claim import claim, claim_next, slot_free
 from tests.sessions.live_fixtures import make_session
 from tests.sessions.machine import payloads, queued
 
@@ -86,7 +87,7 @@ def test_slots(kind, counts, free):
 def test_a_session_on_its_way_out_still_holds_its_slot(alice):
     for status in ("running", "pausing", "cancelling", "paused", "completed"):
         make_session(alice, status=status)
-    assert running_counts() == {"training": 3}
+    assert Forecast.read().counts() == {"training": 3}
 
 
 def test_a_claim_of_what_moved_on_fails(alice):

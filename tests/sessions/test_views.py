@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.accounts.models import AuditEntry
 from apps.sessions.live.curves import forget_all
 from apps.sessions.models import Attempt, Checkpoint, Session
+from apps.sessions.services.workers import beat
 from tests.sessions.live_fixtures import make_session, make_version, points, say
 
 pytestmark = pytest.mark.django_db
@@ -285,6 +286,7 @@ def test_the_list_filters_sorts_and_keeps_both_in_the_address(page, alice):
 
 def test_the_list_says_why_a_session_waits(page, alice, settings):
     settings.SLOTS = 2
+    beat()
     now = timezone.now()
     for number in range(2):
         make_session(alice, name=f"Busy {number}")
@@ -307,6 +309,7 @@ def test_a_session_that_starts_again_later_says_when_and_why(page, alice):
 
 def test_a_session_with_a_free_slot_waits_for_a_worker(page, alice, settings):
     settings.SLOTS = 2
+    beat()
     assert "A worker takes it in a moment" in body(page.get(url("detail", make_session(alice, status="queued").pk)))
 
 

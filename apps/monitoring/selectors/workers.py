@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -34,10 +34,12 @@ class SlotRow:
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """A worker: ``silent`` seconds since its last beat, and its sessions by slot."""
+    """A worker: ``silent`` seconds since its last beat, whether its processors are ``busy`` for so long that half of
+    the slots stay empty, and its sessions by slot."""
 
     worker: Worker
     alive: bool
+    busy: bool
     silent: float
     sessions: list[SlotRow]
 
@@ -63,11 +65,12 @@ def worker_rows(workers: Sequence[Worker]) -> list[WorkerRow]:
     running: dict[str, list[Session]] = {}
     for session in _running() if workers else ():
         running.setdefault(_worker_of(session), []).append(session)
-    rows = []
+    rows, late = [], now - timedelta(seconds=settings.QP_CPU_BUSY_SECONDS)
     for worker in workers:
         silent = max(0.0, (now - worker.last_beat).total_seconds())
         slots = [_slot(number, one, now) for number, one in enumerate(running.get(worker.name, ()), start=1)]
-        rows.append(WorkerRow(worker, silent <= ALIVE_SECONDS, silent, slots))
+        busy = worker.busy_since is not None and worker.busy_since <= late
+        rows.append(WorkerRow(worker, silent <= ALIVE_SECONDS, busy, silent, slots))
     return rows
 
 

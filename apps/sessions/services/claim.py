@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.sessions.adapters.wakeup import poke
 from apps.sessions.engine.admission import effective_priority, memory_fits
-from apps.sessions.engine.states import ON_A_WORKER, State
+from apps.sessions.engine.states import State
 from apps.sessions.forecast import Forecast
 from apps.sessions.models import Attempt, Kind, Session, SessionEvent
 
@@ -33,32 +33,25 @@ def waiting() -> list[Session]:
     return sorted(rows.order_by("-priority", "queued_at", "id")[:QUEUE_LIMIT], key=rank)
 
 
-def running_counts() -> dict[str, int]:
-    """Return how many sessions of each kind hold a slot."""
-    kinds = Session.objects.filter(status__in=ON_A_WORKER).values_list("kind", flat=True)
-    counts: dict[str, int] = {}
-    for kind in kinds:
-        counts[kind] = counts.get(kind, 0) + 1
-    return counts
-
-
-def slot_free(kind: str, counts: dict[str, int]) -> bool:
-    """Tell whether a session of ``kind`` may start. Trainings share the slots; a backtest has one
-    slot more, so that it never waits for a long training."""
+def slot_free(kind: str, counts: dict[str, int], slots: int | None = None) -> bool:
+    """Tell whether a session of ``kind`` may start in one of ``slots`` (all of them). Trainings share the slots;
+    a backtest has one slot more, so that it never waits for a long training."""
+    slots = settings.SLOTS if slots is None else slots
     own = {Kind.TRAINING: settings.QP_SLOTS_TRAINING, Kind.BACKTEST: settings.QP_SLOTS_BACKTEST}.get(kind, 0)  # type: ignore[call-overload]
     if own and counts.get(kind, 0) >= own:
         return False
     if kind == Kind.BACKTEST:
-        return sum(counts.values()) <= settings.SLOTS
-    return sum(n for other, n in counts.items() if other != Kind.BACKTEST) < settings.SLOTS
+        return sum(counts.values()) <= slots
+    return sum(n for other, n in counts.items() if other != Kind.BACKTEST) < slots
 
 
 def claim_next(worker: str) -> Session | None:
     """Claim the next session that fits and return it, or None when nothing can start."""
-    counts, queue = running_counts(), waiting()[:50]
+    queue = waiting()[:50]
     if not queue:
         return None
     forecast = Forecast.read()
+    counts = forecast.counts()
     for session in queue:
         if not blocked(session, counts, forecast) and claim(session.pk, session.attempt, worker):
             return Session.objects.get(pk=session.pk)
@@ -66,9 +59,12 @@ def claim_next(worker: str) -> Session | None:
 
 
 def blocked(session: Session, counts: dict[str, int], forecast: Forecast) -> str:
-    """Return what a waiting session lacks: ``slots``, ``memory`` or nothing."""
+    """Return what a waiting session lacks: ``slots``, ``cpu`` (the processors are busy, so half of the slots stay
+    empty), ``memory`` or nothing."""
     if not slot_free(session.kind, counts):
         return "slots"
+    if not slot_free(session.kind, counts, forecast.slots):
+        return "cpu"
     fits = memory_fits(forecast.need(session), forecast.free_bytes, sum(counts.values()))
     return "" if fits else "memory"
 

@@ -11,7 +11,7 @@ from apps.sessions.adapters.doorbell import ring
 from apps.sessions.engine.states import ON_A_WORKER
 from apps.sessions.forecast import Forecast
 from apps.sessions.models import Session, Worker
-from apps.sessions.services.claim import blocked, running_counts, waiting
+from apps.sessions.services.claim import blocked, waiting
 from apps.sessions.services.endings import attempt_lost
 from apps.sessions.services.workers import worker_draining
 
@@ -44,9 +44,9 @@ def reap_once() -> Reaped:
 
 def _ring_for_waiting() -> tuple[int, bool]:
     """Ring for a session that waits although it could start; tell whether it has waited too long."""
-    now, counts = timezone.now(), running_counts()
-    queue = waiting()[:50]
+    now, queue = timezone.now(), waiting()[:50]
     forecast = Forecast.read() if queue else Forecast({}, 0.0)
+    counts = forecast.counts()
     for session in queue:
         since = max(filter(None, (session.queued_at, session.not_before)), default=now)
         if blocked(session, counts, forecast) or now - since < RING_AFTER:

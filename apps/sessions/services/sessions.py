@@ -15,9 +15,8 @@ from apps.accounts.permissions import has_permission, require_permission
 from apps.accounts.services import audit
 from apps.marketdata.models import Dataset, Verdict
 from apps.marketdata.selectors import dataset_by_name, dataset_folder
-from apps.sessions.engine.admission import Need
 from apps.sessions.engine.states import Command, State
-from apps.sessions.forecast import needs_by_kind
+from apps.sessions.forecast import need_for, needs_by_likeness
 from apps.sessions.limits import MB, memory_ceiling_bytes
 from apps.sessions.models import Kind, Origin, Session
 from apps.sessions.selectors import best_checkpoint, counted_sessions, session_visible
@@ -63,7 +62,7 @@ def session_create(
     dataset = dataset_by_name(owner, config.dataset)
     _check_data(owner, dataset, config, run)
     check_disk()
-    check_memory(kind, type_key, memory_limit_mb)
+    check_memory(kind, version, config.model_dump(mode="json"), memory_limit_mb)
     if kind == Kind.TRAINING:
         _check_trainable(type_key, config)
     else:
@@ -179,11 +178,11 @@ def check_disk() -> None:
         )
 
 
-def check_memory(kind: str, type_key: str, limit_mb: int) -> None:
+def check_memory(kind: str, version: StrategyVersion, config: Mapping[str, Any], limit_mb: int) -> None:
     """Refuse what can never run here: its like needed more than the limit or the machine allow."""
     ceiling_mb = memory_ceiling_bytes() // MB
     allowed = min(limit_mb or settings.QP_SESSION_MEMORY_MB or ceiling_mb, ceiling_mb)
-    need = needs_by_kind().get((kind, type_key), Need())
+    need = need_for(needs_by_likeness(), kind, version.strategy.type, version.pk, config)
     if limit_mb > ceiling_mb or (need.like and need.memory_bytes // MB > allowed):
         raise Refusal(
             "never_fits",

@@ -38,7 +38,7 @@ def session_verify(*, session: Session, actor: User) -> Session:
         )
     _check_inputs(session, actor, capsule_of(session))
     check_disk()
-    check_memory(session.kind, session.version.strategy.type, session.memory_limit_mb)
+    check_memory(session.kind, session.version, session.config, session.memory_limit_mb)
     with transaction.atomic():
         check_concurrency(actor)
         _check_alone(session)

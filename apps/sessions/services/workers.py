@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -30,11 +30,12 @@ def launcher_name() -> str:
     return f"{worker_name()}:{os.getpid()}"
 
 
-def beat() -> None:
-    """Note that this host's worker is alive."""
+def beat(busy_since: datetime | None = None) -> None:
+    """Note that this host's worker is alive, and since when its processors are busy."""
     now = timezone.now()
     pid = int(os.environ.get("QP_SUPERVISOR_PID", "0")) or os.getpid()
-    defaults = {"host": socket.gethostname(), "pid": pid, "slots": settings.SLOTS, "last_beat": now}
+    slots, host = settings.SLOTS, socket.gethostname()
+    defaults = {"host": host, "pid": pid, "slots": slots, "last_beat": now, "busy_since": busy_since}
     created = {**defaults, "started_at": now}
     Worker.objects.update_or_create(name=worker_name(), defaults=defaults, create_defaults=created)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 
+from apps.sessions.engine.load import Load
 from apps.sessions.runner.process import die_with_parent
 from apps.sessions.services.reaper import reap_once
 from apps.sessions.services.workers import beat
@@ -25,10 +28,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
         die_with_parent(supervisor)
-        quiet_until = 0.0
+        quiet_until, load = 0.0, Load(settings.QP_CPU_BUSY)
+        psutil.cpu_percent()  # The first reading is a start to count from.
         while True:
             try:
-                beat()
+                since = load.feed(psutil.cpu_percent() / 100, time.time())
+                beat(datetime.fromtimestamp(since, tz=UTC) if since is not None else None)
                 deaf = reap_once().deaf
             except DatabaseError as error:
                 self.stderr.write(f"reap: {error}")

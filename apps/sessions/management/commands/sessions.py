@@ -11,7 +11,7 @@ from django.http import Http404
 from apps.accounts.models import User
 from apps.sessions import comparing
 from apps.sessions.capsules import capsule_of
-from apps.sessions.engine.states import HUMAN
+from apps.sessions.engine.states import HUMAN, State
 from apps.sessions.engine.states import Command as Order
 from apps.sessions.management.following import acting_user, outcome, refused
 from apps.sessions.models import Session
@@ -21,6 +21,7 @@ from apps.sessions.services.commands import give
 from apps.sessions.services.deleting import attached, check_deletable, session_delete
 from apps.sessions.services.labels import session_label, split_tags
 from apps.sessions.services.sessions import session_again, session_clone
+from apps.sessions.waiting import Queue, queue_of
 from apps.strategies.engine.overrides import parse_overrides
 from apps.strategies.engine.registry import strategy_type
 from apps.ui.engine.refusal import Refusal
@@ -30,7 +31,9 @@ READ = ("show", "capsule", *NEW)
 ACTIONS = ["list", "show", "compare", "capsule", *map(str, HUMAN), *NEW, "label", "delete"]
 
 
-def brief(session: Session) -> dict[str, Any]:
+def brief(session: Session, queue: Queue | None = None) -> dict[str, Any]:
+    """Return a session in short; for one that waits the reason says for what and how long."""
+    waits = queue is not None and session.status == State.QUEUED
     return {
         "id": session.pk,
         "title": session.title,
@@ -39,7 +42,8 @@ def brief(session: Session) -> dict[str, Any]:
         "progress": round(session.progress, 4),
         "owner": session.owner.username,
         "created": session.created.isoformat(timespec="seconds"),
-        "reason": reason_text(session.reason_code, session.reason) or None,
+        "reason": (queue.sentence(session) if waits and queue else reason_text(session.reason_code, session.reason))
+        or None,
     }
 
 
@@ -68,11 +72,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = acting_user(options["user"])
         if options["action"] == "list":
-            rows = [
-                brief(row)
-                for row in session_list(user, status=options["status"], tag=options["tag"])[: max(1, options["limit"])]
-            ]
-            return self._print(rows, options["json"])
+            found = session_list(user, status=options["status"], tag=options["tag"])[: max(1, options["limit"])]
+            queue = queue_of(found)
+            return self._print([brief(row, queue) for row in found], options["json"])
         if not options["session"]:
             raise CommandError(f"{options['action']} needs the number of a session.")
         if options["action"] == "compare":
@@ -83,7 +85,12 @@ class Command(BaseCommand):
                 return self._delete(user, session_owned(user, number), options)
             session = session_for_user(user, number, write=options["action"] not in READ)
             if options["action"] == "show":
-                document = {**brief(session), **outcome(session), "config": session.config, "params": session.params}
+                document = {
+                    **outcome(session),
+                    **brief(session, queue_of([session])),
+                    "config": session.config,
+                    "params": session.params,
+                }
                 return self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str))
             if options["action"] == "capsule":
                 return self.stdout.write(json.dumps(capsule_of(session), indent=1, ensure_ascii=False))
