@@ -51,9 +51,10 @@ class ListQuery(Schema):
 
 
 class ResumeIn(Schema):
-    """``time_limit`` in seconds replaces the session's limit."""
+    """``time_limit`` in seconds and ``memory_limit_mb`` (0: the installation's) replace the session's limits."""
 
     time_limit: Annotated[int | None, Field(ge=1, le=30 * 86_400)] = None
+    memory_limit_mb: Annotated[int | None, Field(ge=0, le=2**24)] = None
 
 
 class CloneIn(Schema):
@@ -181,12 +182,12 @@ def pause(request: HttpRequest, session_id: int) -> Document:
 
 @router.post("/{int:session_id}/resume", summary="Go on from the last checkpoint")
 def resume(request: HttpRequest, session_id: int, body: ResumeIn | None = None) -> Document:
-    return _give(request, session_id, Command.RESUME, body.time_limit if body else None)
+    return _give(request, session_id, Command.RESUME, body)
 
 
 @router.post("/{int:session_id}/retry", summary="Try again what failed, was cancelled or interrupted")
 def retry(request: HttpRequest, session_id: int, body: ResumeIn | None = None) -> Document:
-    return _give(request, session_id, Command.RETRY, body.time_limit if body else None)
+    return _give(request, session_id, Command.RETRY, body)
 
 
 @router.post("/{int:session_id}/cancel", summary="Stop for good")
@@ -199,6 +200,7 @@ def stop(request: HttpRequest, session_id: int) -> Document:
     return _give(request, session_id, Command.CANCEL)
 
 
-def _give(request: HttpRequest, session_id: int, command: Command, time_limit: int | None = None) -> Document:
+def _give(request: HttpRequest, session_id: int, command: Command, limits: ResumeIn | None = None) -> Document:
     row = owned(request, session_id, write=True)
-    return status_document(give(session=row, command=command, actor=caller(request), time_limit=time_limit))
+    changed = limits.dict() if limits else {}
+    return status_document(give(session=row, command=command, actor=caller(request), **changed))

@@ -29,11 +29,13 @@ class LabelsIn(Schema):
 
 class AgainIn(Schema):
     """Fields of the configuration (``overrides``) and of a backtest's run (``params``: ``start``, ``end``,
-    ``capital``, ``benchmark``, ``market_rules``) that the new session changes; ``time_limit`` in seconds."""
+    ``capital``, ``benchmark``, ``market_rules``) that the new session changes; ``time_limit`` in seconds,
+    ``memory_limit_mb``."""
 
     overrides: dict[str, Any] = {}
     params: dict[str, Any] = {}
     time_limit: Annotated[int | None, Field(ge=1, le=30 * 86_400)] = None
+    memory_limit_mb: Annotated[int | None, Field(ge=0, le=2**24)] = None
 
 
 @router.put("/{int:session_id}/labels", summary="Tags and notes")
@@ -51,7 +53,7 @@ def again(request: HttpRequest, session_id: int, body: AgainIn | None = None) ->
     made = session_again(
         session=owned(request, session_id), actor=caller(request), overrides=given.overrides,
         params={name: given.params[name] for name in RUN_FIELDS if name in given.params},
-        time_limit=given.time_limit,
+        time_limit=given.time_limit, memory_limit_mb=given.memory_limit_mb,
     )  # fmt: skip
     return 201, full_document(made)
 

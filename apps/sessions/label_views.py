@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.identity import signed_in
+from apps.sessions.limits import MOST, default_time_limit, given_limits
 from apps.sessions.models import Kind, Session
 from apps.sessions.selectors import session_for_user, session_owned
 from apps.sessions.services.deleting import attached, check_deletable, session_delete
@@ -54,14 +55,26 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             return redirect("sessions:detail", made.pk)
     wrong = bool(form.errors or error)
-    context = {"session": session, "form": form, "error": error, "run": _run_values(request, session)}
+    context = {
+        "session": session, "form": form, "error": error, "run": _run_values(request, session),
+        "limits": _limit_values(request, session), "default_time_limit": default_time_limit(session.kind),
+    }  # fmt: skip
     return render(request, "sessions/again.html", context, status=422 if wrong else 200)
 
 
 def _again(request: HttpRequest, session: Session, values: dict[str, Any]) -> Session:
     given = request.POST
     run = {name: given[name].strip() for name in RUN_FIELDS if name in given} if session.kind == Kind.BACKTEST else {}
-    return session_again(session=session, actor=signed_in(request), overrides=values, params=run)
+    limits = given_limits(given.dict())
+    if "memory_limit_mb" in given:
+        limits.setdefault("memory_limit_mb", 0)  # Emptied: the installation's.
+    return session_again(session=session, actor=signed_in(request), overrides=values, params=run, **limits)
+
+
+def _limit_values(request: HttpRequest, session: Session) -> dict[str, str]:
+    if request.method == "POST":
+        return {name: request.POST.get(name, "") for name in MOST}
+    return {name: str(getattr(session, name) or "") for name in MOST}
 
 
 def _place(form: ConfigForm, refusal: Refusal) -> str:

@@ -19,6 +19,7 @@ from apps.accounts.identity import signed_in
 from apps.sessions import pages
 from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command, State
 from apps.sessions.figures import curves_document
+from apps.sessions.limits import given_limits
 from apps.sessions.live.partials import FRAGMENTS, fragments
 from apps.sessions.logs import PAGE_LINES, LogLines, log_path
 from apps.sessions.models import Kind, Session, Status
@@ -132,7 +133,9 @@ def start(request: HttpRequest) -> HttpResponse:
     visible = StrategyVersion.objects.select_related("strategy").filter(strategy__in=strategy_visible(user))
     version = get_object_or_404(visible, pk=int(pk))
     params = {name: given[name] for name in RUN_FIELDS if given.get(name)}
-    session = session_create(owner=user, version=version, kind=given.get("kind", ""), params=params)
+    session = session_create(
+        owner=user, version=version, kind=given.get("kind", ""), params=params, **given_limits(given.dict())
+    )
     return redirect("sessions:detail", session.pk)
 
 

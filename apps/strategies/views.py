@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -209,6 +210,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "trainings": selectors.trained_sessions(strategy)[:PAGE],
         "sessions": Paginator(selectors.sessions_of(strategy), PAGE).get_page(request.GET.get("page")),
         "start": current.config.get("test_start") or "",
+        "time_limits": {"training": settings.QP_TIME_LIMIT_TRAINING, "backtest": settings.QP_TIME_LIMIT_BACKTEST},
     }
     return render(request, "strategies/detail.html", context)
 

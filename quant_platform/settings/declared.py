@@ -44,8 +44,8 @@ DECLARED: tuple[Setting, ...] = (
     Setting("QP_REAPER_SECONDS", "float", 1.0, "How often expired leases are looked for."),
     Setting("QP_CHECKPOINT_SECONDS", "float", 1.0, "Time between checkpoints of a running session."),
     Setting("QP_CANCEL_GRACE_SECONDS", "float", 3.0, "Time a cancelled session has to stop before it is killed."),
-    Setting("QP_TIME_LIMIT_TRAINING", "int", 7200, "Longest training, in seconds; then interrupted and resumable."),
-    Setting("QP_TIME_LIMIT_BACKTEST", "int", 3600, "Longest backtest, in seconds; then interrupted and resumable."),
+    Setting("QP_TIME_LIMIT_TRAINING", "int", 7200, "Longest training, in seconds; then interrupted; 0: no limit."),
+    Setting("QP_TIME_LIMIT_BACKTEST", "int", 3600, "Longest backtest, in seconds; then interrupted; 0: no limit."),
     Setting("QP_CHECKPOINT_BEFORE_LIMIT_SECONDS", "float", 600.0, "Checkpoint this long before a time limit."),
     Setting("QP_LIMIT_GRACE_SECONDS", "float", 30.0, "Time a session past its limit has to stop by itself."),
     Setting(

@@ -99,7 +99,7 @@ def test_a_session_that_takes_too_much_memory_is_interrupted(alice, monkeypatch)
 
 @pytest.mark.django_db(transaction=True)
 def test_a_child_that_ignores_its_time_limit_is_ended(alice, monkeypatch, settings):
-    settings.QP_LIMIT_GRACE_SECONDS, session = 0.0, claimed(alice, time_limit=0)
+    settings.QP_LIMIT_GRACE_SECONDS, session = 0.0, claimed(alice, time_limit=1, seconds_used=5)
     monkeypatch.setattr(launcher, "child_command", lambda s: [sys.executable, "-c", "import time; time.sleep(60)"])
     launch(session)
     session.refresh_from_db()

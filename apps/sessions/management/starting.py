@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.http import Http404
 
+from apps.sessions.limits import given_limits
 from apps.sessions.management.following import acting_user, follow, outcome, refused
 from apps.sessions.models import Session
 from apps.sessions.services.sessions import session_create
@@ -16,6 +17,12 @@ from apps.strategies.engine.overrides import parse_overrides
 from apps.strategies.engine.registry import strategy_type
 from apps.strategies.selectors import strategy_by_name
 from apps.ui.engine.refusal import Refusal
+
+
+def limit_arguments(parser: CommandParser) -> None:
+    """Add the limits a session may have of its own."""
+    parser.add_argument("--time-limit", default="", metavar="SECONDS", help="then it is interrupted, resumable")
+    parser.add_argument("--memory-limit-mb", default="", metavar="MB", help="of all its processes together")
 
 
 class StartCommand(BaseCommand):
@@ -29,6 +36,7 @@ class StartCommand(BaseCommand):
         parser.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="change a field for this run"
         )
+        limit_arguments(parser)
         parser.add_argument("--user", default="", help="who runs it; the first administrator without")
         parser.add_argument("--watch", action="store_true", help="show a progress bar")
         parser.add_argument("--json", action="store_true", help="print the result document and nothing else")
@@ -58,8 +66,9 @@ class StartCommand(BaseCommand):
             overrides = {**parse_overrides(config, options["set"]), **self.more_overrides(options)}
             version = strategy.versions.select_related("strategy").order_by("-number")[0]
             return session_create(
-                owner=user, version=version, kind=self.kind, overrides=overrides, params=self.params(options)
-            )
+                owner=user, version=version, kind=self.kind, overrides=overrides, params=self.params(options),
+                **given_limits(options),
+            )  # fmt: skip
         except Http404:
             raise CommandError(f"There is no strategy {options['strategy']}.") from None
         except Refusal as refusal:

@@ -17,7 +17,7 @@ from django.db import DatabaseError, close_old_connections
 
 from apps.sessions.engine.resources import group_rss
 from apps.sessions.engine.states import ON_A_WORKER, State
-from apps.sessions.limits import MB, memory_limit_bytes
+from apps.sessions.limits import MB, memory_limit_bytes, seconds_allowed
 from apps.sessions.models import Session
 from apps.sessions.runner.children import ChildProcess, child_variables, fresh_child, warm_child
 from apps.sessions.runner.process import kill_number, signal_group, supervisor_gone
@@ -97,7 +97,7 @@ def _over_a_limit(process: ChildProcess, session: Session, seconds: float) -> bo
     allowed, used = memory_limit_bytes(session), group_rss(process.pid)
     if used > allowed:
         return limit_exceeded(session, "memory_limit", {"limit": allowed // MB, "used": used // MB})
-    if seconds > session.time_limit - session.seconds_used + settings.QP_LIMIT_GRACE_SECONDS:
+    if seconds > seconds_allowed(session) + settings.QP_LIMIT_GRACE_SECONDS:
         return limit_exceeded(session, "time_limit", {"limit": session.time_limit})
     return False
 

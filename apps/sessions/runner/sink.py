@@ -23,7 +23,7 @@ from apps.sessions.adapters.wakeup import poke
 from apps.sessions.engine.anomalies import Watch
 from apps.sessions.engine.resources import Sampler
 from apps.sessions.engine.states import State
-from apps.sessions.limits import memory_limit_bytes
+from apps.sessions.limits import memory_limit_bytes, seconds_allowed
 from apps.sessions.models import Checkpoint, Session
 from apps.sessions.runner import checkpoints
 from apps.sessions.services.log import append_in_transaction
@@ -48,7 +48,7 @@ class DbSink:
         self.session_id, self.attempt = session.pk, session.attempt
         self.folder = folder / "checkpoints"
         self.stop_reason = ""
-        self._limit_left = session.time_limit - session.seconds_used
+        self._limit_left = seconds_allowed(session)
         self._used_before = session.seconds_used
         self._started = self._last_saved = time.monotonic()
         self._rate_anchor = (self._started, session.step)

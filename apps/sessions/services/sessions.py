@@ -17,7 +17,7 @@ from apps.marketdata.models import Dataset, Verdict
 from apps.marketdata.selectors import dataset_by_name, dataset_folder
 from apps.sessions.engine.states import Command, State
 from apps.sessions.forecast import need_for, needs_by_likeness
-from apps.sessions.limits import MB, memory_ceiling_bytes
+from apps.sessions.limits import MB, default_time_limit, memory_ceiling_bytes
 from apps.sessions.models import Kind, Origin, Session
 from apps.sessions.selectors import best_checkpoint, counted_sessions, session_visible
 from apps.sessions.services.transitions import session_command
@@ -78,7 +78,7 @@ def session_create(
             config=config.model_dump(mode="json"),
             params=run,
             priority=priority,
-            time_limit=time_limit or _time_limit(kind),
+            time_limit=time_limit or default_time_limit(kind),
             memory_limit_mb=memory_limit_mb,
             parent=parent,
             origin=origin,
@@ -109,6 +109,7 @@ def session_again(
     overrides: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     time_limit: int | None = None,
+    memory_limit_mb: int | None = None,
 ) -> Session:
     """Queue a new session that tries ``session`` again, with the same or a changed configuration.
 
@@ -123,29 +124,37 @@ def session_again(
         params={**session.params, **dict(params or {})},
         priority=session.priority,
         time_limit=time_limit or session.time_limit,
-        memory_limit_mb=session.memory_limit_mb,
+        memory_limit_mb=session.memory_limit_mb if memory_limit_mb is None else memory_limit_mb,
         parent=session,
         origin=Origin.RETRY,
     )
 
 
-def session_resume(*, session: Session, actor: User, command: str, time_limit: int | None = None) -> Session:
-    """Resume or retry ``session``; it counts against the limit like a new one."""
+def session_resume(
+    *,
+    session: Session,
+    actor: User,
+    command: str,
+    time_limit: int | None = None,
+    memory_limit_mb: int | None = None,
+) -> Session:
+    """Resume or retry ``session``; it counts against the limit like a new one.
+
+    Without a limit of its own, one that ended at a limit gets as much again.
+    """
     changes: dict[str, Any] = {"crashes": 0}
     if time_limit:
         changes |= {"time_limit": time_limit}
     elif session.reason_code == "time_limit":
-        changes |= {"time_limit": session.time_limit + _time_limit(session.kind)}
-    if session.reason_code == "memory_limit" and session.memory_limit_mb:
+        changes |= {"time_limit": session.time_limit + (default_time_limit(session.kind) or session.time_limit)}
+    if memory_limit_mb is not None:
+        check_memory(session.kind, session.version, session.config, memory_limit_mb)
+        changes |= {"memory_limit_mb": memory_limit_mb}
+    elif session.reason_code == "memory_limit" and session.memory_limit_mb:
         changes |= {"memory_limit_mb": 2 * session.memory_limit_mb}
     with transaction.atomic():
         check_concurrency(session.owner)
         return session_command(session_id=session.pk, command=command, actor=actor, changes=changes)
-
-
-def _time_limit(kind: str) -> int:
-    limit: int = settings.QP_TIME_LIMIT_TRAINING if kind == Kind.TRAINING else settings.QP_TIME_LIMIT_BACKTEST
-    return limit
 
 
 def check_concurrency(owner: User) -> None:

@@ -13,7 +13,9 @@ from apps.sessions import comparing
 from apps.sessions.capsules import capsule_of
 from apps.sessions.engine.states import HUMAN, State
 from apps.sessions.engine.states import Command as Order
+from apps.sessions.limits import given_limits
 from apps.sessions.management.following import acting_user, outcome, refused
+from apps.sessions.management.starting import limit_arguments
 from apps.sessions.models import Session
 from apps.sessions.notices import reason_text
 from apps.sessions.selectors import session_for_user, session_list, session_owned
@@ -63,6 +65,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="what clone or again changes"
         )
+        limit_arguments(parser)
         parser.add_argument("--tags", help="label: the tags, separated by commas; empty removes them")
         parser.add_argument("--notes", help="label: the notes; empty removes them")
         parser.add_argument("--yes", action="store_true", help="delete: do it, instead of showing what would go")
@@ -106,12 +109,13 @@ class Command(BaseCommand):
         action = options["action"]
         if action in NEW:
             overrides = parse_overrides(strategy_type(session.version.strategy.type).config, options["set"])
-            make = session_clone if action == "clone" else session_again
-            return make(session=session, actor=user, overrides=overrides)
+            if action == "clone":
+                return session_clone(session=session, actor=user, overrides=overrides)
+            return session_again(session=session, actor=user, overrides=overrides, **given_limits(options))
         if action == "label":
             tags = None if options["tags"] is None else split_tags(options["tags"])
             return session_label(session=session, actor=user, tags=tags, notes=options["notes"])
-        return give(session=session, command=Order(action), actor=user)
+        return give(session=session, command=Order(action), actor=user, **given_limits(options))
 
     def _delete(self, user: User, session: Session, options: dict[str, Any]) -> None:
         """Show what hangs on the session; delete only with ``--yes``."""
