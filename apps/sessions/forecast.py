@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.sessions.engine.admission import Job, Need, Past, need_of, usable_slots
 from apps.sessions.engine.states import ON_A_WORKER, State
-from apps.sessions.limits import memory_ceiling_bytes
+from apps.sessions.limits import gpu_room, gpus, memory_ceiling_bytes
 from apps.sessions.models import Session, Worker
 from apps.sessions.services.workers import ALIVE_SECONDS, worker_name
 
@@ -39,20 +39,23 @@ class Forecast:
     taking: int = 0
     #: The processors have been busy for so long that only half of the slots are filled.
     busy: bool = False
+    #: Bytes of each GPU that are free for sessions and not promised.
+    gpu_free: tuple[float, ...] = ()
 
     @classmethod
     def read(cls) -> Forecast:
         """Read history, runs, workers and machine: three queries however many sessions there are."""
         needs = needs_by_likeness()
         rows = Session.objects.filter(status__in=ON_A_WORKER).values_list(*FIELDS, "progress", "seconds_used")
-        running, promised = [], 0
+        running, promised, gpu_promised = [], 0, 0
         for kind, type_key, version, config, usage, progress, used in rows:
             need = need_for(needs, kind, type_key, version, config)
             running.append(Job(kind, need, seconds_left(progress, used, need)))
             promised += max(0, need.memory_bytes - int(usage.get("peak_rss_bytes", 0)))
+            gpu_promised += max(0, need.gpu_bytes - int(usage.get("peak_gpu_bytes") or 0))
         memory = psutil.virtual_memory()
         free = memory_ceiling_bytes() - (memory.total - memory.available) - promised
-        return cls(needs, free, tuple(running), *_workers())
+        return cls(needs, free, tuple(running), *_workers(), _gpu_free(gpu_promised))
 
     def need(self, session: Session) -> Need:
         return need_for(self.needs, session.kind, session.version.strategy.type, session.version_id, session.config)
@@ -103,6 +106,12 @@ def _keys(kind: str, type_key: str, version: int, config: Mapping[str, Any]) -> 
     same = json.dumps({name: value for name, value in config.items() if name != "seed"}, sort_keys=True, default=str)
     digest = hashlib.sha256(same.encode()).hexdigest()
     return (kind, type_key, digest), (kind, type_key, "version", str(version)), (kind, type_key)
+
+
+def _gpu_free(promised: float) -> tuple[float, ...]:
+    """Return what each GPU has for new sessions. On which one a session will ask for what it was promised nobody
+    knows, so it is held back on each."""
+    return tuple(gpu_room(one) - one.total + one.free - promised for one in gpus().memory())
 
 
 def _workers() -> tuple[int, int, bool]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypedDict, cast
 
 import psutil
 from django.conf import settings
 
+from apps.sessions.engine.resources import GpuMemory, Gpus
 from apps.sessions.models import Session
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -30,6 +32,17 @@ MOST: dict[str, int] = {"time_limit": 30 * 86_400, "memory_limit_mb": 2**24}
 def memory_ceiling_bytes() -> int:
     """Return the memory that all sessions of this machine may use together."""
     return int(psutil.virtual_memory().total * settings.QP_MEMORY_ADMISSION)
+
+
+@cache
+def gpus() -> Gpus:
+    """Return this process's line to the GPUs; opening one takes longer than asking."""
+    return Gpus()
+
+
+def gpu_room(memory: GpuMemory) -> float:
+    """Return the bytes of a GPU that all sessions may use together."""
+    return float(memory.total * settings.QP_MEMORY_ADMISSION)
 
 
 def memory_limit_bytes(session: Session) -> int:

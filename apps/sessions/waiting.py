@@ -36,7 +36,7 @@ class Queue:
 
     def because(self, session: Session) -> str:
         """Return what the session waits for: ``retry_pause``, ``no_worker``, ``draining``, ``slots``, ``cpu``,
-        ``memory``, or ``worker`` when one takes it in a moment."""
+        ``gpu``, ``memory``, or ``worker`` when one takes it in a moment."""
         if session.not_before and session.not_before > timezone.now():
             return "retry_pause"
         if not self.forecast.taking:
@@ -89,6 +89,10 @@ class Queue:
                 need, free = self.forecast.need(session).memory_bytes // MB, round(self.forecast.free_bytes) // MB
                 words = {"need": number(need), "free": number(max(0, free))}
                 return _("Its like take %(need)s MB of memory; %(free)s MB are free for sessions.") % words
+            case "gpu":
+                need, free = self.forecast.need(session).gpu_bytes // MB, round(max(self.forecast.gpu_free)) // MB
+                words = {"need": number(need), "free": number(max(0, free))}
+                return _("Its like take %(need)s MB of GPU memory; %(free)s MB are free on the emptiest GPU.") % words
             case "cpu":
                 return _("The processors are busy, so only %(half)s of %(slots)s slots are filled.") % {
                     "half": self.forecast.slots, "slots": settings.SLOTS,

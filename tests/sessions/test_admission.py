@@ -20,14 +20,17 @@ from apps.sessions.engine.admission import (
     Past,
     effective_priority,
     expected_starts,
+    gpu_fits,
     memory_fits,
     need_of,
     usable_slots,
 )
 from apps.sessions.engine.load import Load
+from apps.sessions.engine.resources import GpuMemory
 from apps.sessions.forecast import Forecast, seconds_left
 from apps.sessions.limits import MB, memory_ceiling_bytes
 from apps.sessions.models import Worker
+from apps.sessions.services import sessions
 from apps.sessions.services.claim import claim_next, slot_free
 from apps.sessions.services.sessions import check_memory
 from apps.sessions.services.workers import beat
@@ -271,3 +274,74 @@ def test_what_can_never_fit_is_refused(alice):
     assert (refused.value.code, refused.value.params) == ("never_fits", {"need": 900, "allowed": 500})
     with pytest.raises(Refusal):
         check_memory("backtest", version, {}, memory_ceiling_bytes() // MB + 1)
+
+
+class FakeGpus:
+    """A port to GPUs that are not there: (free, total) MB of each."""
+
+    def __init__(self, *sizes):
+        self.sizes = sizes
+
+    def memory(self):
+        return [GpuMemory(free * MB, total * MB) for free, total in self.sizes]
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    def install(*sizes):
+        for module in (forecast, sessions):
+            monkeypatch.setattr(module, "gpus", lambda: FakeGpus(*sizes))
+
+    return install
+
+
+def on_gpu(owner, mb, status="completed", **fields):
+    usage = {"peak_rss_bytes": MB, "peak_gpu_bytes": mb * MB}
+    values = {"usage": usage, "seconds_used": 60.0, "finished_at": timezone.now()} | fields
+    return make_session(owner, status=status, **values)
+
+
+def test_without_a_gpu_to_ask_nothing_is_held_back():
+    assert gpu_fits(Need(gpu_bytes=5), [])
+    assert gpu_fits(Need(), [0.0])
+    assert not gpu_fits(Need(gpu_bytes=5), [4.0, 3.0])
+    assert gpu_fits(Need(gpu_bytes=5), [4.0, 5.0])
+
+
+@pytest.mark.django_db
+def test_a_session_waits_for_gpu_memory_and_says_so(alice, settings, gpus):
+    settings.SLOTS, settings.QP_MEMORY_ADMISSION = 4, 0.8
+    beat()
+    version = on_gpu(alice, 600).version
+    session = queued(alice, version=version)
+    gpus((500, 1000), (800, 1000))  # Beside the reserve of 200 MB the emptiest has 600 MB.
+    assert queue_of([session]).because(session) == "worker"
+    gpus((500, 1000), (790, 1000))
+    queue = queue_of([session])
+    assert queue.because(session) == "gpu"
+    assert "600 MB of GPU memory; 590 MB are free" in queue.sentence(session)
+    assert queue.document(session)["predicted"]["gpu_mb"] == 600
+    assert claim_next("w") is None
+    gpus()
+    assert claim_next("w").pk == session.pk
+
+
+@pytest.mark.django_db
+def test_gpu_memory_is_promised_to_those_that_run(alice, settings, gpus):
+    settings.QP_MEMORY_ADMISSION = 0.8
+    gpus((1000, 1000))
+    version = on_gpu(alice, 600).version
+    on_gpu(alice, 150, status="running", version=version)
+    assert Forecast.read().gpu_free == (350 * MB,)
+
+
+@pytest.mark.django_db
+def test_what_no_gpu_here_can_ever_hold_is_refused(alice, settings, gpus):
+    settings.QP_MEMORY_ADMISSION = 0.8
+    version = on_gpu(alice, 900).version
+    gpus((1000, 1000))
+    with pytest.raises(Refusal) as refused:
+        check_memory("training", version, {}, 0)
+    assert (refused.value.code, refused.value.params) == ("never_fits", {"need": 900, "allowed": 800})
+    gpus()
+    check_memory("training", version, {}, 0)

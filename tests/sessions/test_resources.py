@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,11 +10,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from apps.sessions.engine.resources import Gpus, Sampler, group_rss
+from apps.sessions.engine.resources import GpuMemory, Gpus, Sampler, group_rss, roomiest
 from apps.sessions.limits import MB, memory_ceiling_bytes, memory_limit_bytes
 from apps.sessions.models import Session
 from apps.sessions.notices import flag_message, reason_text
-from apps.sessions.runner import launcher, sink
+from apps.sessions.runner import child, launcher, sink
 from apps.sessions.runner.child import run_attempt
 from apps.sessions.runner.launcher import launch
 from apps.sessions.services.endings import limit_exceeded
@@ -62,7 +63,38 @@ def test_gpu_use_is_that_of_our_processes(monkeypatch):
     gpus = Gpus()
     assert gpus.of([7]) == (40.0, 5 * MB)
     assert gpus.of([9]) == (0.0, 0)
-    assert (gpus.free_bytes(), gpus.total_bytes()) == ([3 * MB, 3 * MB], [9 * MB, 9 * MB])
+    assert gpus.memory() == [GpuMemory(3 * MB, 9 * MB)] * 2
+
+
+def test_a_gpu_that_falls_off_the_bus_is_left_out(monkeypatch):
+    class Lost(Exception):
+        pass
+
+    def memory(index):
+        if index:
+            raise Lost
+        return SimpleNamespace(free=1, total=2)
+
+    library = SimpleNamespace(
+        NVMLError=Lost, nvmlInit=lambda: None, nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda i: i, nvmlDeviceGetMemoryInfo=memory,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    assert Gpus().memory() == [GpuMemory(1, 2)]
+
+
+def test_the_roomiest_of_several_gpus_is_chosen(monkeypatch):
+    assert roomiest([]) is None
+    assert roomiest([GpuMemory(5, 9)]) is None
+    assert roomiest([GpuMemory(5, 9), GpuMemory(8, 9), GpuMemory(1, 99)]) == 1
+    monkeypatch.setattr(Gpus, "memory", lambda self: [GpuMemory(1, 9), GpuMemory(8, 9)])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    child._choose_gpu()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"  # Somebody has chosen.
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "")  # So that the test puts it back.
+    child._choose_gpu()
+    assert (os.environ.pop("CUDA_VISIBLE_DEVICES"), os.environ["CUDA_DEVICE_ORDER"]) == ("1", "PCI_BUS_ID")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -60,6 +60,12 @@ def memory_fits(need: Need, free_bytes: float, running: int) -> bool:
     return running == 0 or need.memory_bytes <= free_bytes
 
 
+def gpu_fits(need: Need, free_bytes: Sequence[float]) -> bool:
+    """Tell whether one GPU has what a run needs. Where there is no GPU to ask (none, or Apple's, which shares the
+    ordinary memory) nothing is held back: the run then works in ordinary memory, which is counted on its own."""
+    return not need.gpu_bytes or not free_bytes or need.gpu_bytes <= max(free_bytes)
+
+
 def usable_slots(slots: int, *, busy: bool) -> int:
     """Return how many slots new runs may fill: half of them, at least one, while the processors are busy."""
     return max(1, slots // 2) if busy else slots

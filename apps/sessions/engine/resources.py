@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -58,6 +59,14 @@ class Sampler:
         return _rate(total.bytes_recv - before[0], seconds), _rate(total.bytes_sent - before[1], seconds)
 
 
+@dataclass(frozen=True)
+class GpuMemory:
+    """Bytes of one GPU."""
+
+    free: int
+    total: int
+
+
 class Gpus:
     """NVIDIA's GPUs through its management library; none where the library or the driver is absent."""
 
@@ -85,13 +94,19 @@ class Gpus:
                     held += sum(memory)
         return busy, held
 
-    def free_bytes(self) -> list[int]:
-        """Return the free memory of each GPU."""
-        return [int(self._library.nvmlDeviceGetMemoryInfo(handle).free) for handle in self._handles]
+    def memory(self) -> list[GpuMemory]:
+        """Return the memory of each GPU, in the order of the PCI bus; empty where none can be asked."""
+        found = []
+        for handle in self._handles:
+            with contextlib.suppress(self._library.NVMLError):
+                told = self._library.nvmlDeviceGetMemoryInfo(handle)
+                found.append(GpuMemory(int(told.free), int(told.total)))
+        return found
 
-    def total_bytes(self) -> list[int]:
-        """Return the memory of each GPU."""
-        return [int(self._library.nvmlDeviceGetMemoryInfo(handle).total) for handle in self._handles]
+
+def roomiest(memory: Sequence[GpuMemory]) -> int | None:
+    """Return the index of the GPU with most free memory; None with fewer than two, where nothing is to choose."""
+    return max(range(len(memory)), key=lambda index: memory[index].free) if len(memory) > 1 else None
 
 
 def group(root: psutil.Process) -> list[psutil.Process]:

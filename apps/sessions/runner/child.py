@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from apps.sessions import verifying
+from apps.sessions.engine.resources import Gpus, roomiest
 from apps.sessions.engine.states import Command, State
 from apps.sessions.models import Session
 from apps.sessions.runner.sink import DbSink
@@ -33,6 +35,7 @@ def run_attempt(session_id: int, attempt: int, *, own_process: bool = True) -> i
     sink = DbSink(session, session_folder(session_id))
     if own_process:
         _listen_to_signals(sink)
+        _choose_gpu()
     sink.start()
     try:
         return _run(session, sink)
@@ -76,6 +79,13 @@ def _listen_to_signals(sink: DbSink) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sink.request_stop("shutdown"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _choose_gpu() -> None:
+    """Let this process see the GPU with most free memory alone, where there are several and nobody has chosen."""
+    index = roomiest(Gpus().memory()) if "CUDA_VISIBLE_DEVICES" not in os.environ else None
+    if index is not None:
+        os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(index)}
 
 
 def _stopped(session: Session, sink: DbSink) -> None:

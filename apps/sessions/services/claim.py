@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.sessions.adapters.wakeup import poke
-from apps.sessions.engine.admission import effective_priority, memory_fits
+from apps.sessions.engine.admission import effective_priority, gpu_fits, memory_fits
 from apps.sessions.engine.states import State
 from apps.sessions.forecast import Forecast
 from apps.sessions.models import Attempt, Kind, Session, SessionEvent
@@ -60,11 +60,13 @@ def claim_next(worker: str) -> Session | None:
 
 def blocked(session: Session, counts: dict[str, int], forecast: Forecast) -> str:
     """Return what a waiting session lacks: ``slots``, ``cpu`` (the processors are busy, so half of the slots stay
-    empty), ``memory`` or nothing."""
+    empty), ``gpu`` (memory of one), ``memory`` or nothing."""
     if not slot_free(session.kind, counts):
         return "slots"
     if not slot_free(session.kind, counts, forecast.slots):
         return "cpu"
+    if not gpu_fits(forecast.need(session), forecast.gpu_free):
+        return "gpu"
     fits = memory_fits(forecast.need(session), forecast.free_bytes, sum(counts.values()))
     return "" if fits else "memory"
 

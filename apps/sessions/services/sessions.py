@@ -15,9 +15,10 @@ from apps.accounts.permissions import has_permission, require_permission
 from apps.accounts.services import audit
 from apps.marketdata.models import Dataset, Verdict
 from apps.marketdata.selectors import dataset_by_name, dataset_folder
+from apps.sessions.engine.admission import gpu_fits
 from apps.sessions.engine.states import Command, State
 from apps.sessions.forecast import need_for, needs_by_likeness
-from apps.sessions.limits import MB, default_time_limit, memory_ceiling_bytes
+from apps.sessions.limits import MB, default_time_limit, gpu_room, gpus, memory_ceiling_bytes
 from apps.sessions.models import Kind, Origin, Session
 from apps.sessions.selectors import best_checkpoint, counted_sessions, session_visible
 from apps.sessions.services.transitions import session_command
@@ -192,6 +193,14 @@ def check_memory(kind: str, version: StrategyVersion, config: Mapping[str, Any],
     ceiling_mb = memory_ceiling_bytes() // MB
     allowed = min(limit_mb or settings.QP_SESSION_MEMORY_MB or ceiling_mb, ceiling_mb)
     need = need_for(needs_by_likeness(), kind, version.strategy.type, version.pk, config)
+    rooms = [gpu_room(one) for one in gpus().memory()]
+    if not gpu_fits(need, rooms):
+        raise Refusal(
+            "never_fits",
+            N_("It would take %(need)s MB of GPU memory; a session may have %(allowed)s MB here. Nothing was queued."),
+            need=need.gpu_bytes // MB,
+            allowed=round(max(rooms)) // MB,
+        )
     if limit_mb > ceiling_mb or (need.like and need.memory_bytes // MB > allowed):
         raise Refusal(
             "never_fits",
