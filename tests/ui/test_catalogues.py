@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils.translation.template import templatize
 
 from apps.ui.engine import catalogues
+from tests.conftest import ROOT
 
 MODULE = """
 from x import _, ngettext, pgettext, N_, Refusal
@@ -164,3 +165,9 @@ def test_the_command_fails_with_the_number_of_holes(command_tree, capsys):
 def test_an_unknown_room_is_refused():
     with pytest.raises(CommandError):
         call_command("messages", "check", "nowhere")
+
+
+def test_every_folder_of_templates_belongs_to_a_room():
+    mine = {one for room in catalogues.ROOMS for one in catalogues.TEMPLATES.get(room, (room,))}
+    folders = {path.name for path in (ROOT / "templates").iterdir() if path.is_dir()}
+    assert folders <= mine, f"nobody would translate {folders - mine}: name them in TEMPLATES of the catalogues"

@@ -1,6 +1,6 @@
 """Translation catalogues without GNU gettext: extract, check, compile; one catalogue a room.
 
-The room's words come from ``apps/<room>/**/*.py`` and ``templates/<room>/``; base templates and
+The room's words come from ``apps/<room>/**/*.py`` and ``templates/<room>/`` (and ``TEMPLATES``); base templates and
 error pages belong to ``ui``. A ``.po`` file is sorted and carries no dates or line numbers, so
 that two people who extract get the same bytes. The msgid is the English text.
 """
@@ -23,6 +23,8 @@ from babel.messages.pofile import read_po, write_po
 
 ROOMS = ("ui", "accounts", "marketdata", "trading", "strategies", "sessions", "monitoring", "quant_platform")
 LOCALE = "zh_Hans"
+#: Folders of templates where a room has others than that of its name: allauth's pages of second factors.
+TEMPLATES = {"accounts": ("accounts", "mfa")}
 Templatize = Callable[[str], str]
 #: Positions of (context, singular, plural) among the arguments of each call that marks text.
 KEYWORDS: dict[str, tuple[int | None, int, int | None]] = {
@@ -104,9 +106,18 @@ def in_template(source: str, file: str, templatize: Templatize) -> Iterator[Foun
             yield found
 
 
+def _below(path: Path, form: str) -> list[Path]:
+    return sorted(path.rglob(form))
+
+
 def _templates(root: Path, room: str) -> list[Path]:
     base = root / "templates"
-    own = sorted((base / room).rglob("*.html")) + sorted((base / room).rglob("*.txt"))
+    own = [
+        path
+        for one in TEMPLATES.get(room, (room,))
+        for form in ("*.html", "*.txt")
+        for path in _below(base / one, form)
+    ]
     return own + sorted([*base.glob("*.html"), *base.glob("*.txt")]) if room == "ui" else own
 
 
