@@ -118,7 +118,7 @@ class ConfigForm:
             default=entered(default),
             choices=choices,
             only_name=only[0],
-            only_value=only[1],
+            only_value=" ".join([only[1]] if isinstance(only[1], str) else only[1]),
             error=self.errors.get(name, ""),
             changed=self.base is not None and entered(self.base.get(name)) != entered(value),
         )
@@ -219,5 +219,7 @@ def config_rows(type_key: str, config: Mapping[str, Any]) -> list[FormGroup]:
     groups = ConfigForm(type_key, config).groups()
     values = {field.name: field.value for group in groups for field in group.fields}
     for group in groups:
-        group.fields = [f for f in group.fields if not f.only_name or values.get(f.only_name) == f.only_value]
+        group.fields = [
+            f for f in group.fields if not f.only_name or str(values.get(f.only_name)) in f.only_value.split(" ")
+        ]
     return groups

@@ -22,6 +22,17 @@ CHOICES = {
     "dqn": "DQN",
     "ppo": "PPO",
     "equal_weight": N_("Equal weight"),
+    "inverse_volatility": N_("Inverse volatility"),
+    "min_variance": N_("Minimum variance"),
+    "risk_parity": N_("Risk parity"),
+    "max_sharpe": N_("Maximum Sharpe ratio"),
+    "top_k": N_("Top by signal"),
+    "top_k_dropout": N_("Top by signal, few exchanged"),
+    "ucrp": N_("Constant equal weights (UCRP)"),
+    "eg": N_("Exponentiated gradient (EG)"),
+    "pamr": N_("Passive-aggressive reversion (PAMR)"),
+    "olmar": N_("Moving-average reversion (OLMAR)"),
+    "universal": N_("Universal portfolio"),
 }
 
 

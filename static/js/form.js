@@ -6,7 +6,7 @@ for (const form of document.querySelectorAll("[data-config-form]")) {
     return input ? input.value : "";
   };
   const update = () => {
-    for (const row of form.querySelectorAll("[data-only]")) row.hidden = chosen(row.dataset.only) !== row.dataset.onlyValue;
+    for (const row of form.querySelectorAll("[data-only]")) row.hidden = !row.dataset.onlyValue.split(" ").includes(chosen(row.dataset.only));
   };
   form.addEventListener("change", update);
   update();

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.models import Adjustment
-from apps.marketdata.selectors import dataset_comparable, dataset_events, dataset_panel
+from apps.marketdata.selectors import dataset_comparable, dataset_events, dataset_membership, dataset_panel
 from apps.sessions.models import Session
 from apps.strategies.engine.config import StrategyConfig
 from apps.strategies.engine.execution import Traded
@@ -17,7 +18,11 @@ from apps.strategies.engine.registry import parse_config
 
 def panel_of(session: Session) -> BarPanel:
     """Return the bars of a run: raw prices with stated events are adjusted, so that no split looks like a crash."""
-    return dataset_comparable(session.dataset)
+    panel = dataset_comparable(session.dataset)
+    if session.config.get("universe"):
+        spans = dataset_membership(session.dataset, session.config["universe"])
+        return replace(panel, meta={**panel.meta, "membership": spans})
+    return panel
 
 
 def traded_of(session: Session) -> Traded:

@@ -232,6 +232,16 @@ def _check_data(owner: User, dataset: Dataset, config: StrategyConfig, run: dict
                 dataset=dataset.name,
                 known=", ".join(sorted(known)[:12]),
             )
+    universe = getattr(config, "universe", "")
+    if universe and universe not in dataset.universes:
+        raise Refusal(
+            "unknown_universe",
+            N_("%(dataset)s has no universe %(universe)s. It has %(known)s."),
+            field="universe",
+            universe=universe,
+            dataset=dataset.name,
+            known=", ".join(sorted(dataset.universes)) or "–",
+        )
     _check_dates(dataset, {**_config_dates(config), **{name: run.get(name) for name in ("start", "end")}})
 
 

@@ -92,7 +92,7 @@ def backtest(
     run = player.run(market.costs, 0)
     report_step()
     yardsticks = _yardsticks(market, rows, config)
-    own = [panel.index_of(benchmark)] if benchmark else rows
+    beside = market.hold([panel.index_of(benchmark)]) if benchmark else yardsticks[0].equity
     setting = Setting(
         strategy={"type": type_key, "config": config.model_dump(mode="json")},
         symbols=[panel.symbols[row] for row in rows],
@@ -107,7 +107,8 @@ def backtest(
         fill_rule=_fill_rule(player.options),
         benchmark={
             "symbol": benchmark,
-            "name": benchmark or ("buy_and_hold" if len(rows) == 1 else "equal_parts_held"),
+            "name": benchmark
+            or ("equal_parts_held" if yardsticks[0].name == "buy_and_hold" and len(rows) > 1 else yardsticks[0].name),
         },
         unseen=_unseen(config, panel.times[period.first :]),
         volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
@@ -117,7 +118,7 @@ def backtest(
         if check_leaks
         else None,
     )
-    document = build(setting, run, market.hold(own), yardsticks, player.run, report_step)
+    document = build(setting, run, beside, yardsticks, player.run, report_step)
     if study:
         document[study] = _study(study, config, market, player.options, dict(study_options or {}), on_progress)
     return document
@@ -258,6 +259,15 @@ class _Market:
             weights[i, self.first + listed[0]] = 1.0 / len(rows)
         return self.weigh(weights, rows, self.costs, options).equity
 
+    def equal_members(self, universe: str, every: int) -> Floats:
+        """Return the equity of the members of the day in equal parts, restored every ``every`` bars."""
+        from apps.strategies.engine.allocation import equal_parts, members
+
+        weights = equal_parts(members(self.panel, universe) & (self.panel.close > 0), every, self.first)
+        rows = np.flatnonzero(np.nan_to_num(weights).any(axis=1)).tolist()
+        options = Options(capital=self.capital, cash_short="reduce")
+        return self.weigh(weights[rows], rows, self.costs, options).equity
+
     def equal(self, rows: list[int], every: int) -> Floats:
         """Return the equity of equal weights, restored every ``every`` bars."""
         weights = np.full((len(rows), len(self.panel.times)), np.nan)
@@ -267,9 +277,18 @@ class _Market:
 
 
 def _yardsticks(market: _Market, rows: list[int], config: StrategyConfig) -> list[Baseline]:
-    found = [Baseline("buy_and_hold", market.hold(rows))]
-    if len(rows) > 1:
-        found.append(Baseline("equal_weight", market.equal(rows, getattr(config, "rebalance", 1))))
+    """Return the baselines, the one a run is laid against first.
+
+    With a universe that is its members of the day in equal parts: whoever holds from the start what was
+    to become a member knows the future.
+    """
+    universe, every = getattr(config, "universe", ""), getattr(config, "rebalance", 1)
+    if universe:
+        found = [Baseline("equal_members", market.equal_members(universe, every))]
+    else:
+        found = [Baseline("buy_and_hold", market.hold(rows))]
+    if len(rows) > 1 and not universe:
+        found.append(Baseline("equal_weight", market.equal(rows, every)))
     bars = len(market.panel.times) - market.first
     return [*found, Baseline("do_nothing", np.full(bars, market.capital))]
 

@@ -38,6 +38,17 @@ EXAMPLES: tuple[Example, ...] = (
         {"symbol": "MSFT", "rule": "buy_and_hold", "test_start": "2005-01-03"},
     ),
     Example(
+        "momentum-two", N_("The two strongest of four"), "allocation",
+        N_("Holds what rose most in a year. Ranking needs no forecast, and still turns over."),
+        {"symbols": _FOUR, "method": "top_k", "top": 2, "signal": "$close/Ref($close, 250) - 1",
+         "test_start": "2005-01-03"},
+    ),
+    Example(
+        "risk-parity-four", N_("Risk parity of four"), "allocation",
+        N_("Every share carries the same risk. Compare its drawdown with equal weights."),
+        {"symbols": _FOUR, "method": "risk_parity", "test_start": "2005-01-03"},
+    ),
+    Example(
         "dqn-quick", N_("DQN quick look"), "algorithmic_trading",
         N_("Ten episodes: enough to see the machine work, not enough to learn."),
         {"symbol": "AAPL", "episodes": 10, **_LEARNED},

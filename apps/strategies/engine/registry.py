@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from apps.strategies.engine.config import AlgorithmicTradingConfig, PortfolioConfig, RuleConfig, StrategyConfig
+from apps.strategies.engine.config_allocation import AllocationConfig
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -44,6 +45,10 @@ TYPES: dict[str, StrategyType] = {
         StrategyType(
             "rule", N_("Rule"), N_("A fixed rule on one instrument."), RuleConfig,
             decide="apps.strategies.engine.rules:decide",
+        ),
+        StrategyType(
+            "allocation", N_("Allocation"), N_("Many instruments, weighted by a named method."), AllocationConfig,
+            decide="apps.strategies.engine.allocation:decide",
         ),
         StrategyType(
             "algorithmic_trading", N_("Algorithmic trading"), N_("An agent trades one instrument."),

@@ -51,6 +51,7 @@ BOARDS = {
 BASELINES = {
     "buy_and_hold": N_("Buy and hold"),
     "equal_weight": N_("Equal weights"),
+    "equal_members": N_("Members of the universe, equal parts"),
     "do_nothing": N_("Do nothing"),
     "equal_parts_held": N_("Equal parts, held"),
 }
