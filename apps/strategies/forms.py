@@ -22,6 +22,8 @@ from apps.ui.engine.refusal import Refusal
 
 #: Symbols offered in a form; a dataset may have thousands.
 MANY_SYMBOLS = 500
+#: More choices than these are a list to open, not buttons beside each other.
+MOST_SIDE_BY_SIDE = 5
 
 
 @dataclass
@@ -46,7 +48,7 @@ class FormField:
         """Return the value as it is read, not as it is entered."""
         if self.kind == "bool":
             return gettext("yes") if self.value else gettext("no")
-        if self.kind == "choice":
+        if self.kind in {"choice", "select"}:
             return dict(self.choices).get(self.value, self.value)
         return self.value or "–"
 
@@ -68,12 +70,13 @@ class ConfigForm:
         base: Mapping[str, Any] | None = None,
         datasets: list[tuple[str, str]] | None = None,
         symbols: list[str] | None = None,
+        universes: list[str] | None = None,
     ) -> None:
         self.type = strategy_type(type_key)
         self.values = dict(values or {})
         self.base = dict(base) if base is not None else None
         self.errors: dict[str, str] = {}
-        self.datasets, self.symbols = datasets or [], symbols or []
+        self.datasets, self.symbols, self.universes = datasets or [], symbols or [], universes or []
 
     def add_errors(self, invalid: InvalidConfig) -> None:
         for item in invalid.errors:
@@ -129,9 +132,14 @@ class ConfigForm:
             return "select", self.datasets
         if widget in {"symbol", "symbols"}:
             return widget, [(symbol, symbol) for symbol in self.symbols]
+        if widget == "universe":
+            return widget, [(universe, universe) for universe in self.universes]
+        if widget == "expression":
+            return widget, []
         plain = _plain(info.annotation)
         if typing.get_origin(plain) is Literal:
-            return "choice", [(str(item), choice_label(str(item))) for item in typing.get_args(plain)]
+            choices = [(str(item), choice_label(str(item))) for item in typing.get_args(plain)]
+            return "choice" if len(choices) <= MOST_SIDE_BY_SIDE else "select", choices
         kinds = {bool: "bool", int: "number", float: "number", date: "date"}
         return kinds.get(plain, "text"), []
 
@@ -147,10 +155,12 @@ def config_form(user: User, key: str, values: dict[str, Any], base: dict[str, An
     if chosen and chosen not in newest:
         datasets.append((chosen, chosen))
     try:
-        symbols = list(dataset_by_name(user, chosen).symbols.values_list("symbol", flat=True)[:MANY_SYMBOLS])
+        found = dataset_by_name(user, chosen)
+        symbols = list(found.symbols.values_list("symbol", flat=True)[:MANY_SYMBOLS])
+        universes = sorted(found.universes)
     except Refusal:
-        symbols = []
-    return ConfigForm(key, values, base=base, datasets=datasets, symbols=symbols)
+        symbols, universes = [], []
+    return ConfigForm(key, values, base=base, datasets=datasets, symbols=symbols, universes=universes)
 
 
 def posted_values(type_key: str, data: Mapping[str, str]) -> dict[str, Any]:

@@ -360,3 +360,15 @@ def test_changes_are_listed_while_the_form_is_filled_and_nothing_is_saved(page, 
     assert page.get(address).status_code == 405
     client.force_login(bob)
     assert client.post(address, values).status_code == 404
+
+
+def test_many_choices_are_a_list_and_belong_to_several_methods():
+    form = ConfigForm("allocation", {"method": "top_k"}, universes=["csi300"])
+    fields = {field.name: field for group in form.groups() for field in group.fields}
+    assert fields["method"].kind == "select"
+    assert fields["method"].shown == "Top by signal"
+    assert fields["universe"].choices == [("csi300", "csi300")]
+    assert fields["top"].only_value == "top_k top_k_dropout"
+    shown = {field.name for group in config_rows("allocation", {"method": "top_k"}) for field in group.fields}
+    assert {"signal", "top", "rebalance"} <= shown
+    assert not {"drop", "window"} & shown

@@ -36,7 +36,7 @@ class AllocationConfig(StrategyConfig):
         max_length=64,
         title=N_("Universe"),
         description=N_("A dated membership of the data: only its members of the day are held. Empty means none."),
-        json_schema_extra=_x(DATA),
+        json_schema_extra=_x(DATA, widget="universe"),
     )
     test_start: date | None = Field(
         None,
@@ -55,7 +55,7 @@ class AllocationConfig(StrategyConfig):
         max_length=500,
         title=N_("Signal"),
         description=N_("An expression in Qlib's syntax; the highest values are held."),
-        json_schema_extra=_x(TASK, only={"method": list(RANKED)}),
+        json_schema_extra=_x(TASK, widget="expression", only={"method": list(RANKED)}),
     )
     top: int = Field(
         10,
