@@ -37,6 +37,8 @@ def people(request: HttpRequest) -> HttpResponse:
     get = request.GET
     search, role = get.get("q", "").replace("\x00", "").strip(), get.get("role", "")
     rows = selectors.people(signed_in(request), search, role, get.get("sort", ""))
+    if request.method == "POST":
+        require_fresh(request)  # an invitation gives a role away
     form, link = InvitationForm(request.POST or None), ""
     if request.method == "POST" and form.is_valid():
         try:

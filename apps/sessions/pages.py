@@ -38,8 +38,11 @@ def report_ready(session: Session) -> bool:
     return session.kind == Kind.BACKTEST and session.status == State.COMPLETED
 
 
-def detail_context(session: Session, names: frozenset[str] | None = None) -> dict[str, Any]:
-    """Return the context of the session page, or of the fragments in ``names`` alone."""
+def detail_context(session: Session, names: frozenset[str] | None = None, *, watching: bool = False) -> dict[str, Any]:
+    """Return the context of the session page, or of the fragments in ``names`` alone.
+
+    Who is only ``watching`` is offered no command.
+    """
     context: dict[str, Any] = {"session": session, "live": is_live(session)}
     wanted = PARTS if names is None else {name: (PARTS | EXTRA)[name] for name in names}
     for make in dict.fromkeys(make for makes in wanted.values() for make in makes):
@@ -48,7 +51,15 @@ def detail_context(session: Session, names: frozenset[str] | None = None) -> dic
         context["progress"] = presenters.progress_of(session, context["attempt_list"], _latest(context["checkpoints"]))
     if names is None or names & {"notice"}:
         context["notice"] = presenters.notice_of(session, _latest(context["checkpoints"]), queue_of([session]))
+    if watching:
+        context |= {"buttons": [], "primary": False}
     return context
+
+
+def may_command(session: Session, user: User) -> bool:
+    """Tell whether ``user`` may give commands to the session and label it."""
+    own = session.owner_id == user.pk or user.is_administrator
+    return own or session_visible(user, write=True).filter(pk=session.pk).exists()
 
 
 def _latest(checkpoints: list[Checkpoint]) -> Checkpoint | None:
@@ -119,7 +130,7 @@ def label_context(session: Session, user: User) -> dict[str, Any]:
     return {
         "tags": list(session.tags.all()),
         "descendants": list(session.descendants.order_by("-id").values_list("pk", flat=True)[:DESCENDANTS_SHOWN]),
-        "editable": own or session_visible(user, write=True).filter(pk=session.pk).exists(),
+        "editable": may_command(session, user),
         "deletable": own and session.status not in ACTIVE,
         "idle": session.status not in ACTIVE,
     }

@@ -98,7 +98,9 @@ def _list_head(user: Any) -> dict[str, Any]:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     user = signed_in(request)
     session = session_for_user(user, pk)
-    context = pages.detail_context(session) | pages.label_context(session, user)
+    watching = not pages.may_command(session, user)
+    context = pages.detail_context(session, watching=watching) | pages.label_context(session, user)
+    context["view"] = "detail-watch" if watching else "detail"
     document = curves_document(session) if session.kind == Kind.TRAINING else {}
     drawing = {"curves_document": document, "seq": session.last_seq, "charts_available": available() and bool(document)}
     return render(request, "sessions/detail.html", context | drawing)
@@ -108,11 +110,13 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 def fragment(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """One fragment of the session page, or ``all`` of them out of band; stops the polling at the end."""
-    session = session_for_user(signed_in(request), pk)
-    known = FRAGMENTS["detail"]
+    user = signed_in(request)
+    session = session_for_user(user, pk)
+    view = "detail" if pages.may_command(session, user) else "detail-watch"
+    known = FRAGMENTS[view]
     if name != "all" and name not in known:
         raise Http404
-    body = "".join(fragments(session, "detail", list(known) if name == "all" else [name]))
+    body = "".join(fragments(session, view, list(known) if name == "all" else [name]))
     return HttpResponse(body, status=HTTPStatus.OK if pages.is_live(session) else HttpResponseStopPolling.status_code)
 
 
@@ -187,7 +191,8 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
     session = session_for_user(signed_in(request), pk)
     paginator = Paginator(LogLines(log_path(pk)), PAGE_LINES)
     page = paginator.get_page(request.GET.get("page", paginator.num_pages))
-    return render(request, "sessions/log.html", {"session": session, "page": page})
+    context = {"session": session, "page": page, "has_file": log_path(pk).is_file()}
+    return render(request, "sessions/log.html", context)
 
 
 @require_safe

@@ -21,7 +21,7 @@
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     cursors.forEach((after, id) => { url.searchParams.append("session", id); url.searchParams.append("after", after); });
     const view = document.querySelector("[data-live-view]");
-    url.searchParams.set("view", view ? view.dataset.liveView + (view.dataset.liveView === "detail" && !window.uPlot ? "-svg" : "") : "none");
+    url.searchParams.set("view", view ? view.dataset.liveView + (view.dataset.liveView.startsWith("detail") && !window.uPlot ? "-svg" : "") : "none");
     url.searchParams.set("language", document.documentElement.lang.toLowerCase());
     return url;
   }

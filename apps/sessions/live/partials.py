@@ -40,6 +40,10 @@ FRAGMENTS["detail-svg"] = {name: entry for name, entry in FRAGMENTS["detail"].it
 }
 
 
+# Who may only watch sees the same without the commands.
+FRAGMENTS |= {"detail-watch": FRAGMENTS["detail"], "detail-watch-svg": FRAGMENTS["detail-svg"]}
+
+
 def register(view: str, name: str, template: str, changed_by: Iterable[str]) -> None:
     """Add a fragment for pages of other rooms; ``template`` is a path, its context that of a row."""
     FRAGMENTS.setdefault(view, {})[name] = (template, frozenset(changed_by))
@@ -70,7 +74,7 @@ def draw(session_id: int, changes: frozenset[str], looks: tuple[Look, ...]) -> d
 def fragments(session: Session, view: str, names: list[str]) -> list[str]:
     """Return the named fragments of a view as out-of-band swaps."""
     if view.startswith("detail"):
-        context = detail_context(session, frozenset(names))
+        context = detail_context(session, frozenset(names), watching=view.startswith("detail-watch"))
     else:
         context = row_context(session, show_owner=view == "row-owner")
     return [render_to_string(template_of(view, name), {**context, "oob": True}).strip() for name in names]
