@@ -18,12 +18,13 @@ from apps.sessions.api_documents import (
     session_document,
     status_document,
 )
+from apps.sessions.archive import events_behind
 from apps.sessions.engine.states import Command
 from apps.sessions.live.curves import curves_of
 from apps.sessions.logs import LogLines, log_path
 from apps.sessions.models import Session
 from apps.sessions.notices import flag_message
-from apps.sessions.selectors import events_after, session_for_user, session_list
+from apps.sessions.selectors import session_for_user, session_list
 from apps.sessions.services.commands import give
 from apps.sessions.services.sessions import session_clone
 from apps.sessions.waiting import queue_of
@@ -154,7 +155,7 @@ def resources(request: HttpRequest, session_id: int) -> Document:
 @router.get("/{int:session_id}/events", summary="The live log behind a sequence number")
 def events(request: HttpRequest, session_id: int, after: Cursor = 0, limit: Limit = 100) -> Document:
     row = owned(request, session_id)
-    found = events_after(row.pk, after, limit)
+    found = events_behind(row, after, limit)
     return {"session_id": row.pk, "events": [event_document(event) for event in found], "last_seq": row.last_seq}
 
 

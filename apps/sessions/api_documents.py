@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.sessions.archive import Event
 from apps.sessions.engine.admission import Need
 from apps.sessions.engine.curves import Curves, Series, rows
 from apps.sessions.engine.states import ON_A_WORKER, State, allowed
@@ -96,7 +97,7 @@ def full_document(session: Session) -> dict[str, Any]:
     }
 
 
-def event_document(event: SessionEvent) -> dict[str, Any]:
+def event_document(event: Event | SessionEvent) -> dict[str, Any]:
     return {"seq": event.seq, "attempt": event.attempt, "created": event.created, "payload": event.payload}
 
 

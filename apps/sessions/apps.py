@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -15,4 +18,16 @@ class SessionsConfig(AppConfig):
         from apps.sessions.notices import register_notices
 
         register_notices()
+        post_migrate.connect(_schedule, sender=self)
         shares.register("session", Session)
+
+
+def _schedule(using: str, **more: Any) -> None:
+    """Let the cluster keep house every hour."""
+    from django.db import connections
+    from django_q.models import Schedule
+
+    if Schedule._meta.db_table not in connections[using].introspection.table_names():
+        return
+    values = {"func": "apps.sessions.tasks.housekeeping", "schedule_type": Schedule.HOURLY, "repeats": -1}
+    Schedule.objects.using(using).get_or_create(name="housekeeping", defaults=values)

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from apps.sessions.archive import read_log
 from apps.sessions.engine.events import LogLine
 from apps.sessions.models import Session, SessionEvent
 from apps.sessions.selectors import session_folder
@@ -29,6 +30,9 @@ def log_tail(session: Session, count: int = 12) -> list[LogLine]:
         lines = list(logs) + lines
         if len(lines) >= count:
             break
+    if not lines and session.archived_seq:
+        kept = read_log(session.pk, max(session.archived_seq - WINDOW, 0))
+        lines = [line for event in kept for line in event.payload.get("logs", ())]
     return [_local(line) for line in lines[-count:]]
 
 

@@ -77,6 +77,9 @@ class Session(models.Model):
     #: {"done": 310, "total": 500, "unit": "episode", "rate": 3474.0}
     progress_info = models.JSONField(default=dict, blank=True)
     last_seq = models.PositiveBigIntegerField(default=0)
+    #: Events up to this one lie in the archive beside the result, whose SHA-256 is ``archive_hash``.
+    archived_seq = models.PositiveBigIntegerField(default=0)
+    archive_hash = models.CharField(max_length=64, blank=True)
     #: Why it waits, failed or was interrupted: a code and the params of its sentence.
     reason_code = models.CharField(_("reason"), max_length=64, blank=True)
     reason = models.JSONField(default=dict, blank=True)

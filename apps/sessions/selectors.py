@@ -12,7 +12,7 @@ from django.http import Http404
 from apps.accounts.models import User
 from apps.accounts.shares import shared_ids
 from apps.sessions.engine.states import COUNTED, State
-from apps.sessions.models import Checkpoint, Session, SessionEvent, SessionTag
+from apps.sessions.models import Checkpoint, Session, SessionTag
 from apps.strategies.models import Strategy
 
 SORTS: Mapping[str, str] = {
@@ -82,11 +82,6 @@ def tags_seen(user: User | None, limit: int = 200) -> list[str]:
     """Return the tags of the sessions ``user`` sees, by name."""
     rows = SessionTag.objects.filter(session__in=session_visible(user).values("pk"))
     return list(rows.order_by("name").values_list("name", flat=True).distinct()[:limit])
-
-
-def events_after(session_id: int, seq: int, limit: int = 1000) -> list[SessionEvent]:
-    """Return up to ``limit`` rows of the log after ``seq``, in order."""
-    return list(SessionEvent.objects.filter(session_id=session_id, seq__gt=seq).order_by("seq")[:limit])
 
 
 def counted_sessions(user: User) -> list[Session]:

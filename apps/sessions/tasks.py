@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from django.db import close_old_connections
 
 from apps.sessions.runner.launcher import launch
 from apps.sessions.runner.process import supervisor_gone
+from apps.sessions.services.archiving import retain
 from apps.sessions.services.claim import claim_next
 from apps.sessions.services.workers import launcher_name, worker_draining
+
+#: A worker that keeps house starts no session meanwhile.
+HOUSEKEEPING_SECONDS = 60.0
 
 
 def draining() -> bool:
@@ -30,3 +35,8 @@ def run_next() -> int:
         close_old_connections()
         done += 1
     return done
+
+
+def housekeeping() -> dict[str, int]:
+    """Archive and drop for at most ``HOUSEKEEPING_SECONDS``; the schedule comes again in an hour."""
+    return asdict(retain(seconds=HOUSEKEEPING_SECONDS))

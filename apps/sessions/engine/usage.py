@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from apps.sessions.engine.events import Usage
 
@@ -42,6 +44,15 @@ class UsageHistory:
     def last(self, name: str) -> float | None:
         """Return the newest value that was measured."""
         return next((value for value in reversed(self.values(name)) if value is not None), None)
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as JSON holds it."""
+        return {"samples": self.samples, "peaks": self.peaks, "sums": self._sums, "counts": self._counts}
+
+    def restore(self, document: Mapping[str, Any]) -> None:
+        """Take what ``document`` returned."""
+        self.samples, self.peaks = list(document["samples"]), dict(document["peaks"])
+        self._sums, self._counts = dict(document["sums"]), dict(document["counts"])
 
     def mean(self, name: str) -> float | None:
         count = self._counts.get(name, 0)

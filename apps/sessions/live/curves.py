@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
 
+from apps.sessions import archive
 from apps.sessions.engine.curves import Curves
 from apps.sessions.models import SessionEvent
 
@@ -41,10 +42,24 @@ def curves_of(session: int, last_seq: int) -> Curves:
     with entry.lock:
         if entry.curves.seq > last_seq:
             entry.curves = Curves()
+        if not entry.curves.seq and last_seq:
+            entry.curves = archived(session, last_seq)
         rows = SessionEvent.objects.filter(session_id=session, seq__gt=entry.curves.seq).order_by("seq")
         for seq, payload, created in rows.values_list("seq", "payload", "created").iterator(chunk_size=2000):
             entry.curves.feed(seq, payload, created.timestamp())
         return entry.curves
+
+
+def archived(session: int, last_seq: int) -> Curves:
+    """Return what the archive of a session tells, up to ``last_seq``: its curves, else its log; empty without one."""
+    found = archive.read_curves(session)
+    if found is not None and found.seq <= last_seq:
+        return found
+    curves = Curves()
+    if archive.log_file(session).is_file() and not SessionEvent.objects.filter(session_id=session, seq=1).exists():
+        for event in archive.read_log(session):
+            curves.feed(event.seq, event.payload, event.created.timestamp())
+    return curves
 
 
 def forget_all() -> None:

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError, connection
 
+from apps.sessions import archive
 from apps.sessions.engine.events import EventPayload
 from apps.sessions.live.frames import Batch, Head
 from apps.sessions.models import Session
@@ -82,10 +83,17 @@ def _seq(event: tuple[int, EventPayload]) -> int:
 def catch_up(session: int, after: int) -> Batch | None:
     """Return what a reader at ``after`` has missed; None when the session is gone."""
     found = _read([(session, after)])
-    if found:
+    if found and not found[0].has_gap:
         return found[0]
     row = Session.objects.filter(pk=session).values_list(*HEAD).first()
-    return Batch(session, after, (), Head(*row)) if row else None
+    if row is None:
+        return None
+    head = Head(*row)
+    if after < head.last_seq:
+        kept = [(event.seq, event.payload) for event in archive.read_log(session, after, CHUNK)]
+        if kept:
+            return Batch(session, after, kept, head)
+    return found[0] if found else Batch(session, after, (), head)
 
 
 def close() -> None:

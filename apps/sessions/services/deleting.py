@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 
 from apps.accounts.models import Share, User
 from apps.accounts.permissions import require_permission
@@ -73,7 +73,7 @@ def attached(session: Session) -> Attached:
     return Attached(
         checkpoints=checkpoints.count(),
         checkpoint_bytes=checkpoints.aggregate(total=Sum("size_bytes"))["total"] or 0,
-        events=SessionEvent.objects.filter(session__in=going).count(),
+        events=_events(going),
         attempts=session.attempts.model.objects.filter(session__in=going).count(),
         files=len(files),
         file_bytes=sum(path.stat().st_size for path in files),
@@ -87,6 +87,13 @@ def attached(session: Session) -> Attached:
         backtest_count=backtests.count(),
         trials=Trial.objects.filter(session=session.pk).aggregate(total=Sum("count"))["total"] or 0,
     )
+
+
+def _events(sessions: list[int]) -> int:
+    """Count what the logs hold: archived events, and rows that no archive has."""
+    kept = Session.objects.filter(pk__in=sessions).aggregate(total=Sum("archived_seq"))["total"] or 0
+    rows = SessionEvent.objects.filter(session__in=sessions, seq__gt=F("session__archived_seq")).count()
+    return int(kept) + rows
 
 
 def _files(folder: Path) -> list[Path]:

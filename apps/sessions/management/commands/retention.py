@@ -1,0 +1,45 @@
+"""Archives the logs of finished runs and drops old rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.sessions.models import Session
+from apps.sessions.services.archiving import retain
+
+
+class Command(BaseCommand):
+    help = (
+        "Write the logs of finished sessions into their archives and drop the rows of those that ended long ago. "
+        "It may be stopped at any time and goes on where it was."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--days", type=int, help="keep rows so many days (default: QP_RETENTION_EVENTS_DAYS; 0: for ever)"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+        parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        days, quiet = options["days"], options["json"]
+        if days is not None and days < 0:
+            raise CommandError("--days must not be negative.")
+
+        def told(what: str, session: Session, count: int) -> None:
+            if not quiet:
+                self.stdout.write(f"session {session.pk}: {what}{f' ({count:,} events)' if count else ''}")
+
+        found = retain(days=days, dry_run=options["dry_run"], told=told)
+        if quiet:
+            self.stdout.write(json.dumps(asdict(found)))
+            return
+        would = "would be " if options["dry_run"] else ""
+        self.stdout.write(
+            f"{found.archived} sessions {would}archived ({found.archived_events:,} events), "
+            f"rows of {found.emptied} {would}dropped ({found.dropped_rows:,}), {found.damaged} left as they are"
+        )
