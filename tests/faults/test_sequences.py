@@ -65,6 +65,16 @@ def overtaken(pk):
     return hook
 
 
+def set_back(pk):
+    """The clock was set back an hour after the lease was written, and nobody renewed it since."""
+
+    def hook(sink):
+        Session.objects.filter(pk=pk).update(lease_until=timezone.now() + timedelta(hours=1))
+        reap_once()
+
+    return hook
+
+
 def ordered(pk, command):
     def hook(sink):
         session_command(session_id=pk, command=command)
@@ -85,11 +95,11 @@ def one_attempt(session, r):
     assert not claim(session.pk, session.attempt, "other")  # Two workers, one job.
     session.refresh_from_db()
     HOOKS.clear()
-    fault = r.choice(["kill", "kill", "lease", "pause", "crash", "disk", "shutdown", "truncate", "none"])
+    fault = r.choice(["kill", "kill", "lease", "pause", "crash", "disk", "shutdown", "truncate", "clock", "none"])
     at = r.randint(1, STEPS)
     HOOKS.update(
         {
-            "kill": {at: killed}, "truncate": {at: killed}, "lease": {at: overtaken(session.pk)},
+            "kill": {at: killed}, "truncate": {at: killed}, "lease": {at: overtaken(session.pk)}, "clock": {at: set_back(session.pk)},
             "pause": {at: ordered(session.pk, "pause")}, "disk": {at: refused_disk},
             "crash": {at: lambda sink: 1 / 0}, "shutdown": {at: lambda sink: sink.request_stop("shutdown")},
         }.get(fault, {})

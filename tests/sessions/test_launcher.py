@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import psutil
 import pytest
@@ -227,3 +228,50 @@ def test_a_child_whose_parent_is_dead_already_ends_at_once():
     code = "from apps.sessions.runner.process import die_with_parent; die_with_parent(1 << 22); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "")
+
+
+def test_the_lease_of_a_child_that_starts_slowly_is_kept(alice, child, settings):
+    settings.QP_LEASE_SECONDS, session = 0.4, claimed(alice)
+    child(SLEEP)
+    first = session.lease_until
+
+    def act():
+        eventually(lambda: Session.objects.get(pk=session.pk).lease_until > first)
+        session_command(session_id=session.pk, command="cancel")
+
+    thread = later(session, act)
+    launch(session)
+    thread.join()
+    assert ended(session)[0] in {"queued", "cancelled"}
+
+
+def test_a_child_that_never_says_a_word_is_not_waited_for_for_ever(alice, monkeypatch):
+    session = claimed(alice)
+    unborn, now = launcher.Unborn(session), time.monotonic()
+    unborn.renew(now)  # Too early.
+    assert Session.objects.get(pk=session.pk).lease_until == session.lease_until
+    before = session.lease_until
+    unborn.renew(now + 2)
+    assert Session.objects.get(pk=session.pk).lease_until > before
+    unborn.renew(now + launcher.START_SECONDS + 1)
+    assert not unborn.waiting
+
+
+def test_a_child_that_has_spoken_keeps_its_lease_itself(alice):
+    session = claimed(alice)
+    own = session.lease_until + timedelta(seconds=1)
+    Session.objects.filter(pk=session.pk).update(lease_until=own)
+    unborn = launcher.Unborn(session)
+    unborn.renew(time.monotonic() + 2)
+    assert not unborn.waiting
+    assert Session.objects.get(pk=session.pk).lease_until == own
+
+
+def test_a_database_that_is_away_is_asked_again_for_the_lease(alice, monkeypatch):
+    def away(session):
+        raise DatabaseError
+
+    monkeypatch.setattr(launcher, "renew_unborn", away)
+    unborn = launcher.Unborn(claimed(alice))
+    unborn.renew(time.monotonic() + 2)
+    assert unborn.waiting

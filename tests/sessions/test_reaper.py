@@ -11,6 +11,7 @@ from apps.accounts.models import Notice
 from apps.sessions.models import Attempt, Checkpoint, Session
 from apps.sessions.notices import reason_text
 from apps.sessions.services import reaper
+from apps.sessions.services.claim import waiting
 from apps.sessions.services.endings import attempt_lost
 from apps.sessions.services.reaper import reap_once
 from tests.sessions.live_fixtures import make_session
@@ -157,3 +158,19 @@ def test_the_retry_of_an_expired_lease_keeps_the_log_whole(alice):
 )
 def test_a_reason_is_always_a_sentence(code, reason, words):
     assert words in reason_text(code, reason)
+
+
+def test_a_lease_of_a_clock_that_was_set_back_is_taken_back(alice):
+    session = make_session(alice, lease_until=timezone.now() + timedelta(hours=1))
+    fresh = make_session(alice, lease_until=timezone.now() + timedelta(seconds=30))
+    assert reap_once().expired == 1
+    session.refresh_from_db()
+    fresh.refresh_from_db()
+    assert (session.status, session.reason_code, fresh.status) == ("queued", "lost", "running")
+
+
+@pytest.mark.parametrize("column", ["queued_at", "not_before"])
+def test_a_wait_of_a_clock_that_was_set_back_is_none(alice, rung, column):
+    session = queued(alice, **{column: timezone.now() + timedelta(hours=1)})
+    assert reap_once() == reaper.Reaped(0, 1, False)
+    assert [row.pk for row in waiting()] == [session.pk]

@@ -22,10 +22,13 @@ from apps.sessions.models import Session
 from apps.sessions.runner.children import ChildProcess, child_variables, fresh_child, warm_child
 from apps.sessions.runner.process import kill_number, signal_group, supervisor_gone
 from apps.sessions.selectors import session_folder
+from apps.sessions.services.claim import renew_unborn
 from apps.sessions.services.endings import attempt_lost, limit_exceeded
 
 POLL_SECONDS = 0.05
 LOOK_SECONDS = 0.2
+#: How long a process may take to say its first word.
+START_SECONDS = 30.0
 #: Weighing a group reads every process of the machine, so it is done less often.
 WEIGH_SECONDS = 1.0
 
@@ -66,7 +69,7 @@ def _run_process(session: Session) -> int:
 def _watch(process: ChildProcess, session: Session) -> int:
     """Wait for the child; pass on orders, enforce them, and end one that stays behind after its last word."""
     asked_at, next_look, started = 0.0, 0.0, time.monotonic()
-    next_weighing = started
+    next_weighing, unborn = started, Unborn(session)
     while (code := process.poll()) is None:
         time.sleep(POLL_SECONDS)
         now = time.monotonic()
@@ -75,6 +78,7 @@ def _watch(process: ChildProcess, session: Session) -> int:
         if now < next_look:
             continue
         next_look = now + LOOK_SECONDS
+        unborn.renew(now)
         if now >= next_weighing:
             next_weighing = now + WEIGH_SECONDS
             if _over_a_limit(process, session, now - started):
@@ -90,6 +94,25 @@ def _watch(process: ChildProcess, session: Session) -> int:
             asked_at = now
     signal_group(process, kill_number())  # Whatever the child started goes with it.
     return int(code)
+
+
+class Unborn:
+    """Keeps the lease of a session while its process starts, for ``START_SECONDS`` at most: then one that never
+    says a word is taken back like any other."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.waiting = session, True
+        now = time.monotonic()
+        self._end, self._next = now + START_SECONDS, now + settings.QP_LEASE_SECONDS / 4
+
+    def renew(self, now: float) -> None:
+        if not self.waiting or now < self._next:
+            return
+        self._next = now + settings.QP_LEASE_SECONDS / 4
+        try:
+            self.waiting = now < self._end and renew_unborn(self.session)
+        except DatabaseError:
+            close_old_connections()
 
 
 def _over_a_limit(process: ChildProcess, session: Session, seconds: float) -> bool:

@@ -22,7 +22,9 @@ QUEUE_LIMIT = 2000
 def waiting() -> list[Session]:
     """Return the sessions that may start now, next one first: by priority, which grows with the wait."""
     now = timezone.now()
-    ready = Q(not_before=None) | Q(not_before__lte=now)
+    # A pause longer than any that is given was written by a clock that has been set back since.
+    longest = timedelta(seconds=2 * settings.QP_RETRY_SECONDS + 60)
+    ready = Q(not_before=None) | Q(not_before__lte=now) | Q(not_before__gt=now + longest)
     rows = Session.objects.filter(ready, status=State.QUEUED).select_related("version__strategy")
 
     def rank(session: Session) -> float:
@@ -71,11 +73,21 @@ def blocked(session: Session, counts: dict[str, int], forecast: Forecast) -> str
     return "" if fits else "memory"
 
 
+def renew_unborn(session: Session) -> bool:
+    """Renew the lease of a claimed session whose process has not said anything yet; false once it has."""
+    lease = timezone.now() + timedelta(seconds=settings.QP_LEASE_SECONDS)
+    mine = Session.objects.filter(pk=session.pk, attempt=session.attempt, lease_until=session.lease_until)
+    if not mine.update(lease_until=lease):
+        return False
+    session.lease_until = lease
+    return True
+
+
 @transaction.atomic
 def claim(session_id: int, attempt: int, worker: str) -> bool:
     """Move ``session_id`` from queued to running as attempt + 1; false if somebody else did."""
     now = timezone.now()
-    lease = now + timedelta(seconds=max(settings.QP_LEASE_SECONDS, 30.0))  # The child renews it once it is up.
+    lease = now + timedelta(seconds=settings.QP_LEASE_SECONDS)  # Its launcher renews it until the child is up.
     won = Session.objects.filter(pk=session_id, status=State.QUEUED, attempt=attempt).update(
         status=State.RUNNING,
         attempt=F("attempt") + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.sessions.adapters.doorbell import ring
@@ -18,6 +19,8 @@ from apps.sessions.services.workers import worker_draining
 RING_AFTER = timedelta(seconds=2)
 DEAF_AFTER = timedelta(seconds=15)
 FORGET_WORKERS_AFTER = timedelta(hours=1)
+#: Above every lease that the claim or a session writes.
+LONGEST = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ def reap_once() -> Reaped:
     A worker that drains is not deaf, however long a session waits.
     """
     now = timezone.now()
-    lost = Session.objects.filter(status__in=ON_A_WORKER, lease_until__lt=now).values_list("pk", "attempt")
+    # A lease beyond any that is given was written by a clock that has been set back since.
+    over = Q(lease_until__lt=now) | Q(lease_until__gt=now + LONGEST)
+    lost = Session.objects.filter(over, status__in=ON_A_WORKER).values_list("pk", "attempt")
     expired = sum(attempt_lost(pk, attempt, None) for pk, attempt in list(lost))
     rung, deaf = _ring_for_waiting()
     Worker.objects.filter(last_beat__lt=now - FORGET_WORKERS_AFTER).delete()
@@ -49,6 +54,8 @@ def _ring_for_waiting() -> tuple[int, bool]:
     counts = forecast.counts()
     for session in queue:
         since = max(filter(None, (session.queued_at, session.not_before)), default=now)
+        if since > now + LONGEST:  # The clock was set back.
+            since = now - RING_AFTER
         if blocked(session, counts, forecast) or now - since < RING_AFTER:
             continue
         ring()

@@ -19,6 +19,7 @@ import psutil
 BASE = Path(__file__).resolve().parents[2]
 #: Generous: other work may share the machine. Nothing waits longer than it has to.
 DEADLINE = 90.0
+PLUG = BASE / "quant_platform" / "chaos" / "plug"
 
 
 def free_port() -> int:
@@ -27,39 +28,66 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class PromiseBroken(AssertionError):
+    """Something that has to hold did not."""
+
+
 class Installation:
-    """Starts and ends processes; ``took`` collects how long each recovery took, in seconds."""
+    """Starts and ends processes; ``took`` collects how long each recovery took, in seconds.
+
+    Its faults (clock, disk) are files in ``faults``, read by the plug that every process loads.
+    """
 
     def __init__(self, folder: Path, database_url: str = "") -> None:
-        self.folder, self.port, self.took = folder, free_port(), {}
+        self.folder, self.port, self.took = folder, free_port(), dict[str, float]()
+        self.faults, self.others = folder / "faults", list[subprocess.Popen[bytes]]()
+        self.faults.mkdir(exist_ok=True)
+        self.sqlite = not database_url
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("QP_", "DJANGO_"))}
         self.env = {
             **kept, "VAR_DIR": str(folder), "DATABASE_URL": database_url, "QP_ENV": "development", "SLOTS": "2",
-            "SESSION_RUNNER": "process", "LOG_LEVEL": "WARNING", "QP_CHECKPOINT_SECONDS": "0.5", "QP_DISK_RESERVE_MB": "1",
+            "SESSION_RUNNER": "process", "LOG_LEVEL": "WARNING", "QP_CHECKPOINT_SECONDS": "0.5",
+            "QP_DISK_RESERVE_MB": "1", "QP_RETRY_SECONDS": "1", "QP_RETRY_LIMIT": "20",
+            "PYTHONPATH": str(PLUG), "FAULT_FOLDER": str(self.faults),
         }  # fmt: skip
         self.server: subprocess.Popen[bytes] | None = None
         self.console = subprocess.Popen(
-            [sys.executable, str(BASE / "tests" / "faults" / "console.py")],
-            env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log("console"), text=True,
+            [sys.executable, "-m", "quant_platform.chaos.console"],
+            env=self.env, cwd=BASE, text=True, start_new_session=True,  # A Ctrl-C is for whoever started us.
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log("console"),
         )  # fmt: skip
+
+        if self.console.stdin is None or self.console.stdout is None:
+            raise RuntimeError("the console has no pipes")
+        self._input, self._output = self.console.stdin, self.console.stdout
 
     def _log(self, name: str) -> Any:
         return (self.folder / f"{name}.log").open("ab")
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        self.console.stdin.write(json.dumps([name, *arguments]) + "\n")
-        self.console.stdin.flush()
-        line = self.console.stdout.readline()
-        assert line, (self.folder / "console.log").read_text()[-3000:]
+        self._input.write(json.dumps([name, *arguments]) + "\n")
+        self._input.flush()
+        line = self._output.readline()
+        if not line:
+            raise PromiseBroken(f"the console ended\n{(self.folder / 'console.log').read_text()[-3000:]}")
         return json.loads(line)["answer"]
 
     def serve(self) -> None:
+        self.server = self._supervisor("--port", str(self.port))
+        self.until(self.healthy, "the site answering")
+
+    def serve_another(self) -> subprocess.Popen[bytes]:
+        """Start a second worker, as on another host that shares database and folder."""
+        other = self._supervisor("--worker")
+        self.others.append(other)
+        return other
+
+    def _supervisor(self, *arguments: str) -> subprocess.Popen[bytes]:
         log = self._log("serve")
-        self.server = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", str(self.port)],
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and command
+            [sys.executable, "manage.py", "serve", *arguments],
             env=self.env, cwd=BASE, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-        self.until(self.healthy, "the site answering")
 
     def healthy(self) -> bool:
         try:
@@ -78,7 +106,7 @@ class Installation:
                     self.took[note] = round(time.monotonic() - start, 2)
                 return value
             time.sleep(0.05)
-        raise AssertionError(f"{what} did not happen within {DEADLINE:.0f} s\n{self.words()}")
+        raise PromiseBroken(f"{what} did not happen within {DEADLINE:.0f} s\n{self.words()}")
 
     def words(self) -> str:
         logs = [path for path in self.folder.rglob("*") if path.suffix in {".log", ".txt"}]
@@ -102,7 +130,7 @@ class Installation:
         """Return the supervisor's child whose command holds ``word``."""
 
         def find() -> psutil.Process | None:
-            for child in psutil.Process(self.server.pid).children():
+            for child in psutil.Process(self.running_server().pid).children():
                 try:
                     if word in child.cmdline():
                         return child
@@ -116,18 +144,27 @@ class Installation:
         self.until(lambda: not self.processes(), f"the end of every process: {self.processes()}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        self.server.send_signal(number)
-        return self.server.wait(DEADLINE)
+        server = self.running_server()
+        server.send_signal(number)
+        return server.wait(DEADLINE)
+
+    def running_server(self) -> subprocess.Popen[bytes]:
+        """Return the supervisor that ``serve`` started."""
+        if self.server is None:
+            raise RuntimeError("serve() first")
+        return self.server
 
     def close(self) -> None:
-        self.console.stdin.close()
+        self._input.close()
         self.console.wait(20)
-        self.console.stdout.close()
-        for process in [*([psutil.Process(self.server.pid)] if self.server.poll() is None else []), *self.processes()]:
+        self._output.close()
+        for process in self.processes():
             try:
                 process.kill()
             except psutil.Error:
                 continue
+        for supervisor in [*self.others, *([self.server] if self.server else [])]:
+            supervisor.wait(DEADLINE)
 
 
 def curves(log: list[Any]) -> dict[str, list[tuple[int, float]]]:
@@ -135,9 +172,11 @@ def curves(log: list[Any]) -> dict[str, list[tuple[int, float]]]:
 
     The log must have no hole, and no attempt may speak after a later one has begun.
     """
-    assert [seq for seq, _, _ in log] == list(range(1, len(log) + 1))
     attempts = [attempt for _, attempt, _ in log]
-    assert attempts == sorted(attempts)
+    if [seq for seq, _, _ in log] != list(range(1, len(log) + 1)):
+        raise PromiseBroken("the log has a hole or a row twice")
+    if attempts != sorted(attempts):
+        raise PromiseBroken("an attempt spoke after a later one had begun")
     found: dict[str, list[tuple[int, float]]] = {}
     for _, _, payload in log:
         if "rewind" in payload:

@@ -1,0 +1,1 @@
+"""Faults against a real installation of its own, and whether every promise held."""
