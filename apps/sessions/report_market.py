@@ -29,7 +29,19 @@ def market_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((_("Price limits"), _("obeyed") if market["limits"] else _("not obeyed")))
         if market["limits"] and not market["st_known"]:
             rows.append((_("Special treatment (ST)"), _("not told by the data: taken as ordinary")))
-    return [*rows, *_events(report, market), *_gaps(market)]
+    return [*rows, *_charges(report, market), *_events(report, market), *_gaps(market)]
+
+
+def _charges(report: Mapping[str, Any], market: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was paid to whom; a single one says no more than the fees of the headline."""
+    paid: Mapping[str, float] = market.get("charges", {})
+    if len(paid) < 2:
+        return []
+    return [
+        (_("Paid: %(charge)s") % {"charge": _(CHARGES.get(what, what))},
+         f"{report['currency']} {numbers.number(amount, 0)}".strip())
+        for what, amount in paid.items()
+    ]  # fmt: skip
 
 
 def _events(report: Mapping[str, Any], market: Mapping[str, Any]) -> list[tuple[str, str]]:

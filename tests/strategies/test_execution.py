@@ -107,6 +107,26 @@ class TestMarket:
         assert report["open_positions"][0]["quantity"] % 100
         assert report["metrics"]["fees"] > 0
 
+    def test_the_fees_are_told_apart(self):
+        config = parse_config(
+            "rule", {"symbol": "SH600000", "rule": "sma_cross", "fast": 3, "slow": 10, "commission_bp": 3}
+        )
+        report = run(panel(), config=config)
+        paid = report["market"]["charges"]
+        assert sum(paid.values()) == pytest.approx(report["metrics"]["fees"])
+        sold = sum(t["quantity"] * t["exit_price"] for t in report["trades"])
+        bought = sum(t["quantity"] * t["entry_price"] for t in [*report["trades"], *report["open_positions"]])
+        assert paid["stamp_duty"] == pytest.approx(sold * 0.0005)
+        assert paid["transfer_fee"] == pytest.approx((sold + bought) * 0.00001)
+        assert paid["commission"] == pytest.approx((sold + bought) * 0.0003)
+        assert dict(market_rows(report))["Paid: stamp duty"].startswith("CNY")
+
+    def test_american_fees_are_told_apart_as_well(self):
+        config = parse_config("rule", {"symbol": "AAPL", "rule": "sma_cross", "fast": 3, "slow": 10})
+        paid = run(panel(("AAPL", "IBM")), calendar="XNYS", config=config)["market"]["charges"]
+        assert set(paid) == {"commission", "sec_fee", "taf"}
+        assert min(paid.values()) > 0
+
 
 class TestCorporateActions:
     def events(self, data) -> list[CorporateAction]:

@@ -112,7 +112,12 @@ def backtest(
         },
         unseen=_unseen(config, panel.times[period.first :]),
         volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
-        market=None if traded is None else execution.document(rows, period.first),
+        market=None
+        if traded is None
+        else {
+            **execution.document(rows, period.first),
+            "charges": execution.charges_paid(rows, run.ledger, market.costs),
+        },
         history=history,
         leaks=_leaks(type_key, config, panel, policy, period.first, player.options, report_step)
         if check_leaks

@@ -20,6 +20,7 @@ from apps.marketdata.engine.tradability import reference_close, suspended
 from apps.trading.engine.backtest import Bars
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.costs import Costs
+from apps.trading.engine.ledger import trades_of
 from apps.trading.engine.rules import schedule
 from apps.trading.engine.rules.boards import Board, board_of
 
@@ -121,6 +122,29 @@ class Traded:
             return given
         days = self.panel.times[-1:].astype("datetime64[D]")
         return replace(given, minimum=max(float(schedule.latest(b, "commission", days, (0, 0))[1]) for b in set(found)))
+
+    def charges_paid(self, rows: Sequence[int], ledger: NDArray[np.void], costs: Costs) -> dict[str, float]:
+        """Return what the fills of ``rows`` paid, in money: ``commission``, then each charge of their markets."""
+        market, fills = self.market(rows), trades_of(ledger)
+        found = {"commission": float(fills["fee"].sum())}
+        if market is None or not len(fills):
+            return found
+        value, is_sell = fills["quantity"] * fills["price"], fills["side"] < 0
+        for what, column, board in self._charged(rows):
+            mine = np.isin(fills["symbol"], [place for place, row in enumerate(rows) if self.board(row) == board])
+            part = market.charges[market.board[fills["symbol"]], fills["bar"]]
+            if column == schedule.SHARE_SOLD:
+                paid = np.minimum(fills["quantity"] * part[:, column], part[:, schedule.MOST_SOLD])
+            else:
+                paid = value * part[:, column]
+            owed = float(np.where(mine & (is_sell | (column == schedule.BOTH)), paid, 0.0).sum() * costs.levies)
+            found[what] = found.get(what, 0.0) + owed
+            found["commission"] -= owed
+        return found
+
+    def _charged(self, rows: Sequence[int]) -> list[tuple[str, int, Board]]:
+        boards = dict.fromkeys(board for board in map(self.board, rows) if board is not None)
+        return [(what, column, board) for board in boards for what, column in schedule.CHARGES[board[0]]]
 
     def document(self, rows: Sequence[int], first: int) -> dict[str, Any]:
         """Return what a report says of it: boards, what was obeyed and what could not be, what nobody knows."""

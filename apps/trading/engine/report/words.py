@@ -27,6 +27,7 @@ REFUSED = {
 
 #: What markets charge beside the commission.
 CHARGES = {
+    "commission": N_("commission"),
     "stamp_duty": N_("stamp duty"),
     "transfer_fee": N_("transfer fee"),
     "sec_fee": N_("SEC fee"),
