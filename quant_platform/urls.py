@@ -3,11 +3,13 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
+from django.utils.translation import gettext_lazy as _
 
 from quant_platform.api import api
 
 # The admin's own log-in knows no second factor: there is one door.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.site_header = admin.site.site_title = _("Quant Platform")
 
 urlpatterns = [
     path("", include("apps.monitoring.urls")),
