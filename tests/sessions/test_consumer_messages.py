@@ -173,8 +173,8 @@ async def test_a_notice_reaches_its_user_and_nobody_else(alice, bob):
 # Upkeep
 
 
-async def test_the_heartbeat_is_sent_and_answered(alice, monkeypatch):
-    monkeypatch.setattr(connection, "HEARTBEAT", 0.05)
+async def test_the_heartbeat_is_sent_and_answered(alice, settings):
+    settings.QP_HEARTBEAT_SECONDS = 0.05
     ws = await opened("", alice)
     await until(ws, of_type("ping"))
     (mine,) = connection.connections.values()

@@ -19,7 +19,6 @@ from apps.sessions.live.follower import Follower
 from apps.sessions.live.tailer import tailer
 from apps.sessions.live.traffic import traffic
 
-HEARTBEAT = 30.0
 #: A log-out, a changed role or an expired log-in ends the socket within a minute.
 RECHECK = 30.0
 #: Close codes: 44xx are final for a client, 4012 asks it to come back.
@@ -81,7 +80,10 @@ class Connection:
         traffic.opened += 1
         tailer().join(self.follower)
         self.say(
-            type="connection_established", connection_id=self.id, heartbeat_s=HEARTBEAT, time=timezone.now().isoformat()
+            type="connection_established",
+            connection_id=self.id,
+            heartbeat_s=settings.QP_HEARTBEAT_SECONDS,
+            time=timezone.now().isoformat(),
         )
         self.tasks = [asyncio.create_task(work) for work in (self._pump(), self._beat(), self._recheck())]
         for session, after in self.wanted.items():
@@ -165,7 +167,7 @@ class Connection:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT)
+            await asyncio.sleep(settings.QP_HEARTBEAT_SECONDS)
             self.say(type="ping")
 
     async def _recheck(self) -> None:
