@@ -20,8 +20,6 @@ from apps.marketdata.models import Adjustment
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
-# What a request may take on; anything larger goes through the command, which shows its progress.
-REQUEST_BYTES = 20 * MEGABYTE
 UNPACKED_BYTES = 200 * MEGABYTE
 FORMAT_CHOICES = (("auto", _("by the file's name")), *((name, name) for name in FORMATS))
 STAMPS = (("end", _("the end of the bar")), ("start", _("the start of the bar")))
@@ -50,12 +48,15 @@ def size_of(path: Path) -> int:
     return path.stat().st_size
 
 
+def upload_limit() -> int:
+    """Return how many bytes a request may take on; more goes through the command, which shows its progress."""
+    return int(settings.QP_UPLOAD_LIMIT_MB) * MEGABYTE
+
+
 class ImportForm(forms.Form):
     """One import; ``on_server`` and ``upload`` exclude each other."""
 
-    upload = forms.FileField(
-        label=_("File"), required=False, help_text=_("CSV, Parquet, Feather or Excel; up to 20 MB.")
-    )
+    upload = forms.FileField(label=_("File"), required=False)
     on_server = forms.ChoiceField(label=_("Or a file on the server"), required=False)
     name = forms.CharField(
         label=_("Dataset"), required=False, max_length=64,
@@ -109,6 +110,8 @@ class ImportForm(forms.Form):
     def __init__(self, *args: Any, kept: Path | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kept = kept
+        limit = {"most": settings.QP_UPLOAD_LIMIT_MB}
+        self.fields["upload"].help_text = gettext("CSV, Parquet, Feather or Excel; up to %(most)s MB.") % limit
         field: Any = self.fields["on_server"]
         field.choices = [("", _("none chosen")), *((name, name) for name in files_on_server())]
 
@@ -132,7 +135,7 @@ class ImportForm(forms.Form):
         if bool(upload) == bool(chosen) and "upload" not in self.errors and "on_server" not in self.errors:
             both = gettext("Choose one: a file of yours or one on the server.")
             self.add_error("upload", both if upload else gettext("Choose a file of yours, or one on the server."))
-        elif (upload.size if upload else size_of(import_folder() / chosen) if chosen else 0) > REQUEST_BYTES:
+        elif (upload.size if upload else size_of(import_folder() / chosen) if chosen else 0) > upload_limit():
             self.add_error("upload" if upload else "on_server", self._too_large(data))
         source = str(upload.name if upload else chosen or "")
         data["name"] = data.get("name") or slugify(symbol_of_file(source))[:64] or "dataset"
@@ -140,8 +143,10 @@ class ImportForm(forms.Form):
 
     @staticmethod
     def _too_large(data: dict[str, Any]) -> str:
-        text = gettext("More than 20 MB: import it with the command manage.py import_bars PATH --dataset %(name)s")
-        return text % {"name": data.get("name") or "NAME"}
+        text = gettext(
+            "More than %(most)s MB: import it with the command manage.py import_bars PATH --dataset %(name)s"
+        )
+        return text % {"most": settings.QP_UPLOAD_LIMIT_MB, "name": data.get("name") or "NAME"}
 
     @property
     def source(self) -> UploadedFile | Path:

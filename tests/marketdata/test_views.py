@@ -337,7 +337,7 @@ def test_a_wrong_file_of_the_server_is_refused_at_its_field(client, var_dir, ali
 
 
 def test_a_large_file_is_sent_to_the_command(client, var_dir, alice, monkeypatch):
-    monkeypatch.setattr(forms, "REQUEST_BYTES", 100)
+    monkeypatch.setattr(forms, "upload_limit", lambda: 100)
     client.force_login(alice)
     answer = send(client, csv_lines(30), file="BIG.csv")
     assert "manage.py import_bars" in str(answer.context["form"].errors["upload"])

@@ -180,3 +180,18 @@ def test_initials_come_from_the_name(client, alice):
     alice.first_name, alice.last_name = "Maria", "Keller"
     alice.save()
     assert 'class="av">MK</span>' in page(client, alice)
+
+
+def test_administrators_are_warned_of_a_full_machine(client, alice, root, settings):
+    settings.QP_ALERT_MEMORY = settings.QP_ALERT_DISK = 0.0
+    for person, told in ((root, True), (alice, False)):
+        client.force_login(person)
+        text = client.get("/").content.decode()
+        assert ("Memory runs out" in text, "The disk fills up" in text) == (told, told)
+        assert "The processors are busy" not in text
+
+
+def test_a_machine_with_room_warns_nobody(client, root, settings):
+    settings.QP_ALERT_CPU = settings.QP_ALERT_MEMORY = settings.QP_ALERT_DISK = 1.1
+    client.force_login(root)
+    assert "the warning starts at" not in client.get("/").content.decode()

@@ -78,3 +78,20 @@ def test_ci_runs_the_readme_test_command():
     assert "$(SUITE)" in check
     assert "make test" in (BASE / "README.md").read_text(encoding="utf-8")
     assert "make --no-print-directory check" in (BASE / ".ci/run").read_text(encoding="utf-8")
+
+
+def proofs() -> list[tuple[str, list[str]]]:
+    """Return each line of the security list with the tests it names, as ``file`` or ``file::test``."""
+    lines = (BASE / "docs/security.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if re.match(r"\| \d", line)]
+    return [(row, re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", row)) for row in rows]
+
+
+def test_each_line_of_the_security_list_names_a_test_that_is_there():
+    assert len(proofs()) >= 19
+    for line, tests in proofs():
+        assert tests, f"no test proves: {line}"
+        for one in tests:
+            file, _, name = one.partition("::")
+            text = (BASE / file).read_text(encoding="utf-8") if (BASE / file).is_file() else ""
+            assert re.search(rf"^(async )?def {name or 'test_'}", text, re.M), f"{one} is not there: {line}"

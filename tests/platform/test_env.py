@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,30 @@ BASE = Path(settings.BASE_DIR)
 
 def test_env_example_is_what_the_table_says():
     assert (BASE / ".env.example").read_text(encoding="utf-8") == document()
+
+
+#: Declared ahead of what reads them: orders and their limits, quotes and signals come with trading, the rest
+#: with keeping quotes and metrics for so long.
+AHEAD = {
+    "QP_CACHE_HISTORY_SECONDS", "QP_CACHE_QUOTES_SECONDS", "QP_CACHE_SIGNALS_SECONDS", "QP_CACHE_STRATEGY_SECONDS",
+    "QP_CANCEL_SHARE", "QP_DAY_MAX_ORDERS", "QP_DAY_MAX_TRADES", "QP_DRAWDOWN_HALTED", "QP_LOSS_HALTED", "QP_LOSS_REDUCING",
+    "QP_ORDERS_PER_SECOND", "QP_ORDER_MAX_BAR_VOLUME", "QP_ORDER_MAX_MINUTE_VOLUME", "QP_ORDER_MAX_NOTIONAL",
+    "QP_ORDER_PRICE_BAND", "QP_ORDER_PRICE_BAND_CRYPTO", "QP_QUOTE_STALE_SECONDS", "QP_REJECTS_HALTED",
+    "QP_SILENCE_SECONDS", "QP_TRADE_MAX_VALUE", "QP_WORKING_ORDERS",
+    "QP_RETENTION_EVENTS_DAYS", "QP_RETENTION_QUOTES_DAYS",
+}  # fmt: skip
+
+
+def test_every_setting_is_read_by_something():
+    """A setting that changes nothing would lie; whoever wires one of AHEAD takes it off the list."""
+    files = [*BASE.glob("apps/**/*.py"), *BASE.glob("quant_platform/**/*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files if path.name != "declared.py")
+    words = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", text))
+    assert {setting.name for setting in DECLARED} - words - AHEAD == set()
+
+
+def test_what_is_declared_ahead_is_declared():
+    assert {setting.name for setting in DECLARED} >= AHEAD
 
 
 def test_every_setting_is_declared_once():

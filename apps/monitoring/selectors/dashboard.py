@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Case, IntegerField, OuterRef, Subquery, Value, When
 from django.urls import reverse
 from django.utils import timezone
@@ -17,6 +18,7 @@ from apps.accounts.models import Notice, NoticeLevel, User
 from apps.accounts.notices import notice_text
 from apps.marketdata.models import Dataset, Verdict
 from apps.marketdata.selectors import dataset_list
+from apps.monitoring.engine.resources import resources
 from apps.monitoring.selectors.latest import LatestReport, latest_report
 from apps.sessions.engine.states import ACTIVE, ON_A_WORKER, State
 from apps.sessions.models import Checkpoint, Session
@@ -164,6 +166,26 @@ def _blocked(datasets: Sequence[Dataset]) -> list[Attention]:
     ][:SHOWN_NOTES]  # fmt: skip
 
 
+def _machine(user: User) -> list[Attention]:
+    """Warn administrators of a machine that is nearly full: ``QP_ALERT_CPU``, ``_MEMORY``, ``_DISK``."""
+    if not user.is_administrator:
+        return []
+    now = resources(settings.VAR_DIR)
+    readings = (
+        (gettext("The processors are busy"), now.cpu, settings.QP_ALERT_CPU),
+        (gettext("Memory runs out"), now.memory, settings.QP_ALERT_MEMORY),
+        (gettext("The disk fills up"), now.disk, settings.QP_ALERT_DISK),
+    )
+    text = gettext("%(used)s%% in use; the warning starts at %(most)s%%.")
+    return [
+        Attention(
+            "warning", title, text % {"used": round(used * 100), "most": round(most * 100)},
+            reverse("monitoring:overview"), pgettext("action", "Open"), None,
+        )
+        for title, used, most in readings if used >= most
+    ]  # fmt: skip
+
+
 def dashboard(user: User) -> Dashboard:
     """Return the dashboard of ``user`` in four statements."""
     sessions = _active(user)
@@ -178,7 +200,7 @@ def dashboard(user: User) -> Dashboard:
         waiting=sum(1 for s in active if s.status == State.QUEUED),
         results=result_rows(newest),
         latest=latest_report(newest),
-        attention=[*_notices(user), *_blocked(datasets), *_interrupted(sessions)],
+        attention=[*_notices(user), *_blocked(datasets), *_interrupted(sessions), *_machine(user)],
         data=[DataRow(d, max(now - d.end, timedelta())) for d in datasets[:SHOWN_DATASETS]],
         datasets=len(datasets),
         usable=sum(1 for d in datasets if d.verdict != Verdict.BLOCKED),
