@@ -23,7 +23,7 @@ from babel.messages.pofile import read_po, write_po
 
 ROOMS = ("ui", "accounts", "marketdata", "trading", "strategies", "sessions", "monitoring", "quant_platform")
 LOCALE = "zh_Hans"
-#: Folders of templates where a room has others than that of its name: allauth's pages of second factors, the frame of the admin.
+#: Folders of templates where a room has others than that of its name: pages of second factors, the frame of the admin.
 TEMPLATES = {"accounts": ("accounts", "mfa"), "ui": ("ui", "admin")}
 Templatize = Callable[[str], str]
 #: Positions of (context, singular, plural) among the arguments of each call that marks text.
