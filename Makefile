@@ -77,7 +77,7 @@ format: setup-dev  ## Put the code in shape
 	$(VENV)/bin/ruff check --fix .
 
 fuzz: setup-dev  ## More than 20,000 generated requests at the API, and values in every form
-	QP_FUZZ_EXAMPLES=70 $(PY) -m pytest -q -s tests/platform/test_fuzz.py
+	QP_FUZZ_EXAMPLES=70 $(PY) -m pytest -q -s tests/platform/test_fuzz.py tests/sessions/test_consumer_fuzz.py
 
 browser: setup-dev  ## The browser tests alone (needs chromium)
 	$(BROWSER)

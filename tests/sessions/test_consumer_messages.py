@@ -70,6 +70,7 @@ async def test_a_stranger_cannot_subscribe_but_keeps_the_socket(session, bob):
         ('{"type": "dance"}', "unknown_type"), ('{"type": ["ping"]}', "unknown_type"),
         ('{"type": "subscribe_session", "session_id": "7"}', "bad_message"),
         ('{"type": "subscribe_session", "session_id": 7, "after": -1}', "bad_message"),
+        (f'{{"type": "subscribe_session", "session_id": 7, "after": {2**63}}}', "bad_message"),
         ('{"type": "subscribe_session", "session_id": true}', "bad_message"),
         ('{"type": "unsubscribe_session"}', "bad_message"),
     ],

@@ -21,6 +21,8 @@ from apps.sessions.live.traffic import traffic
 
 #: A log-out, a changed role or an expired log-in ends the socket within a minute.
 RECHECK = 30.0
+#: What a database's number holds; a cursor beyond it is no cursor.
+LARGEST = 2**63
 #: Close codes: 44xx are final for a client, 4012 asks it to come back.
 UNAUTHENTICATED, FORBIDDEN, BAD_REQUEST, TOO_MANY, COME_BACK = 4401, 4403, 4400, 4429, 4012
 CLOSED_BY_ADMINISTRATOR = 4410
@@ -126,7 +128,7 @@ class Connection:
 
     async def _hear_subscribe(self, message: dict[str, Any]) -> None:
         session, after = message.get("session_id"), message.get("after", 0)
-        if type(session) is not int or type(after) is not int or after < 0:
+        if type(session) is not int or type(after) is not int or not 0 <= after < LARGEST:
             return await self.say_error("bad_message")
         if session not in self.follower.cursors and len(self.follower.cursors) >= settings.QP_SESSIONS_PER_SOCKET:
             return await self.say_error("too_many_sessions")
