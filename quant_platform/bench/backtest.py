@@ -27,6 +27,7 @@ from apps.trading.engine.backtest import (
     sweep,
     warm,
 )
+from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.costs import Costs
 from quant_platform.bench import Row
 from quant_platform.bench.measure import cpu_seconds, interleaved
@@ -64,8 +65,15 @@ def make_bars(count: int, seed: int, step: float) -> Bars:
     return Bars(open_, high, low, close)
 
 
-def call_on_bar(targets: list[int], bars: Bars) -> object:
-    """Trade ``targets`` through the third door: orders, lots, cash and holdings checked one by one."""
+def a_shares(closes: Floats, bars_a_day: int = 1) -> Market:
+    """Return the rules of the main board over closes (S, T): limits, lots, T+1, stamp duty and transfer fee."""
+    days = np.datetime64("2010-01-04", "D") + np.arange(closes.shape[1]) // bars_a_day
+    before = np.concatenate([np.full((len(closes), 1), np.nan), closes[:, :-1]], axis=1)
+    return Market.build([("CN", "main")] * len(closes), days, before)
+
+
+def call_on_bar(targets: list[int], bars: Bars, market: Market) -> object:
+    """Trade ``targets`` through the third door: orders, lots, T+1, price limits, cash and holdings checked."""
     side = 0
 
     def on_bar(ctx: Context, bar: object) -> None:
@@ -75,7 +83,7 @@ def call_on_bar(targets: list[int], bars: Bars) -> object:
             side = want
             ctx.order_target(100.0 * want)
 
-    return run_on_bar(on_bar, bars, COSTS, MINUTE_OPTIONS)
+    return run_on_bar(on_bar, bars, COSTS, MINUTE_OPTIONS, market=market)
 
 
 def make_top(days: int, names: int = 500, held: int = 50) -> tuple[Floats, Floats, Floats]:
@@ -98,8 +106,10 @@ def rows() -> Sequence[Row]:
     minutes, days = make_bars(MINUTES, 1, 0.0005), make_bars(DAYS, 2, 0.012)
     targets = rule_targets("sma_cross", PARAMS, minutes)
     wanted_sides, top = targets.tolist(), make_top(min(DAYS, 2_500))
+    minute_rules, day_rules = a_shares(minutes.close[None], 240), a_shares(top[2])
     ours: dict[str, Callable[[], object]] = {
-        "on_bar": lambda: call_on_bar(wanted_sides, minutes),
+        "on_bar": lambda: call_on_bar(wanted_sides, minutes, minute_rules),
+        "top_ruled": lambda: run_weights(*top, COSTS, invest=0.95, market=day_rules),
         "top": lambda: run_weights(*top, COSTS, invest=0.95),
         "rule": lambda: run_rule("sma_cross", PARAMS, minutes, COSTS, MINUTE_OPTIONS),
         "targets": lambda: run_targets(targets, minutes, COSTS, MINUTE_OPTIONS),
@@ -136,7 +146,7 @@ def rows() -> Sequence[Row]:
     work = {
         "rule": (f"SMA cross, {MINUTES:,} minute bars, named rule", 0.005, ("vectorbt", "backtesting.py")),
         "targets": ("the same, signal array", 0.015, ("vectorbt",)),
-        "on_bar": ("the same, Python on_bar with orders and checks", 0.5, ("backtesting.py",)),
+        "on_bar": ("the same, Python on_bar with orders, checks, lots, T+1", 0.5, ("backtesting.py",)),
         "sweep": (f"{len(FASTS) * len(SLOWS)}-point sweep, {DAYS:,} days", 0.02, ("vectorbt", "backtesting.py")),
     }
     found = [
@@ -153,6 +163,8 @@ def rows() -> Sequence[Row]:
         for peer in names
     ]
     found.append(Row("top 50 of 500, 10 years daily, target weights", taken["top"], 0.1, ours_s=taken["top"]))
+    text = "the same under A-share rules: limits, lots, T+1, charges"
+    found.append(Row(text, taken["top_ruled"], 0.1, ours_s=taken["top_ruled"]))
     return [*found, Row("first call of the kernel in a fresh process, cached", first_call(), 0.5)]
 
 

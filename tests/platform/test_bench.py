@@ -142,7 +142,7 @@ def test_the_backtester_is_measured_with_and_without_peers(monkeypatch, tmp_path
     monkeypatch.setattr(backtest, "DAYS", 300)
     monkeypatch.setattr(backtest, "ROUNDS", 1)
     found = list(backtest.rows())
-    assert len(found) == 8
+    assert len(found) == 9
     assert all(row.measured > 0 for row in found)
     assert all("requirements-bench.txt" in row.note for row in found if row.peer)
 

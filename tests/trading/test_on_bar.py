@@ -203,6 +203,17 @@ class TestMarketRules:
 
         assert fills(run_on_bar(on_bar, bars, market=market)) == [(1, 1, 100, 10), (3, -1, 100, 10)]
 
+    def test_a_target_replaces_the_one_that_still_waits(self):
+        bars = Bars.of([10, 11, 12.1, 12.1, 12.1], [10, 11, 12.1, 12.1, 12.1])
+        market = Market.of("CN", ["main"], self.days(5), bars.close[None])
+
+        def on_bar(ctx, bar):
+            ctx.order_target(100 if ctx.t < 2 else 200)
+
+        run = run_on_bar(on_bar, bars, market=market)
+        assert fills(run) == [(3, 1, 200, 12.1)]
+        assert [order.status for order in run.orders] == ["cancelled", "cancelled", "filled"]
+
     def test_a_suspended_bar_fills_nothing(self):
         bars = Bars.of([10, np.nan, 10], [10, np.nan, 10])
         assert fills(run_on_bar(once(), bars)) == [(2, 1, 10, 10)]

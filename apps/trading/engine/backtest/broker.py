@@ -20,6 +20,8 @@ from apps.trading.engine.backtest.permits import SAME, after_event, inside, levi
 from apps.trading.engine.costs import Costs, order_fee
 from apps.trading.engine.ledger import DIVIDEND, SPLIT
 
+#: A bar, and a session, that never comes.
+NEVER = 1 << 62
 Fill = tuple[int, int, int, int, float, float, float]
 
 
@@ -42,8 +44,10 @@ class Broker:
         self._rules = [_rows(market, s) for s in range(count)] if market else []
         self._day = [int(d) for d in market.day] if market else []
         self._events = list(_moved(market, prices)) if market else []
-        levied_ = market.levied(costs.levies).charges if market else None
-        self._charges = [] if market is None or levied_ is None else [levied_[kind].tolist() for kind in market.board]
+        self.next_event = self._events[0].bar if self._events else NEVER
+        self._session = NEVER
+        paid = market.levied(costs.levies).charges if market else None
+        self._charges = [] if market is None or paid is None else [paid[kind] for kind in market.board]
 
     def submit(self, order: Order) -> Order:
         """Take an order, or refuse it with the reason."""
@@ -79,21 +83,31 @@ class Broker:
 
     def match(self, t: int) -> None:
         """Fill open orders from bar ``t``: sales first, each leg in the order given; corporate actions before."""
-        while self._events and self._events[0].bar <= t:
+        while self.next_event <= t:
             self._act(self._events.pop(0))
-        if self._day and (t == 0 or self._day[t] != self._day[t - 1]):
-            self.bought = [0.0] * len(self.held)
-        if not self.open:
+            self.next_event = self._events[0].bar if self._events else NEVER
+        if self._day and self._day[t] != self._session:
+            self.bought, self._session = [0.0] * len(self.held), self._day[t]
+        # Most orders that wait at all wait for settlement: they cost a look, not a try.
+        waiting = [order for order in self.open if not self._unsettled(order)] if self._rules else self.open
+        if not waiting:
             return
         room: dict[int, float] = {}
         for side in (-1, 1):
-            for order in self.open:
+            for order in waiting:
                 if order.side == side:
                     self._try(order, t, room)
         for order in self.open:
             if order.kind == "trailing" and order.status == "open" and self.prices[order.symbol]["close"][t] > 0:
                 follow(order, self.prices[order.symbol]["high"][t], self.prices[order.symbol]["low"][t])
         self.open = [order for order in self.open if order.status == "open"]
+
+    def _unsettled(self, order: Order) -> bool:
+        """Return whether an order to sell at the market has nothing yet that may be sold."""
+        if order.side > 0 or order.kind != "market":
+            return False
+        s = order.symbol
+        return bool(self._rules[s][4]) and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
 
     def _act(self, event: Event) -> None:
         """Let a dividend or split happen to what is held and to the open orders."""
@@ -124,7 +138,7 @@ class Broker:
         is_sell = order.side < 0
         fee = order_fee(notional, size, is_sell, *self._fee)
         if self._charges:
-            fee = levied(fee, notional, size, is_sell, *self._charges[order.symbol][t])
+            fee = levied(fee, notional, size, is_sell, *self._charges[order.symbol][t].tolist())
         return fee
 
     def _try(self, order: Order, t: int, room: dict[int, float]) -> None:

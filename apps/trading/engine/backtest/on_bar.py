@@ -67,6 +67,7 @@ class Context:
 
     def __init__(self, broker: Broker, bars: list[Bar], params: Mapping[str, Any], indicators: dict[str, Any]) -> None:
         self._broker, self.bars, self._params, self._indicators = broker, bars, params, indicators
+        self._targets: dict[int, Order] = {}
         self.t = 0
 
     @property
@@ -125,9 +126,19 @@ class Context:
         return self._broker.submit(order)
 
     def order_target(self, quantity: float, symbol: int = 0, **terms: Any) -> Order | None:
-        """Order what is missing to hold ``quantity``; None where nothing is."""
+        """Order what is missing to hold ``quantity``; None where nothing is.
+
+        A target replaces the one before: what is still open of that one is cancelled, so that an order waiting
+        at a price limit or for settlement is not given twice.
+        """
+        before = self._targets.pop(symbol, None)
+        if before is not None:
+            self._broker.cancel(before)
         change = quantity - self._broker.held[symbol]
-        return self.order(change, symbol, **terms) if change else None
+        if not change:
+            return None
+        self._targets[symbol] = self.order(change, symbol, **terms)
+        return self._targets[symbol]
 
     def order_target_percent(self, share: float, symbol: int = 0, **terms: Any) -> Order | None:
         """Order towards ``share`` of the equity in whole lots, priced at this close."""
@@ -217,7 +228,7 @@ def run_on_bar(
     shown: Any = views[0] if single else views
     equity, match, mark = [], broker.match, broker.value
     for t in range(first, len(listed[0])):
-        if broker.open or broker.market is not None:
+        if broker.open or t >= broker.next_event:
             match(t)
         equity.append(mark(t))
         context.t = t

@@ -208,7 +208,7 @@ def sweep(
     market: Market | None = None,
 ) -> Sweep:
     """Run the moving-average rule for every pair of ``fasts`` and ``slows`` in one compiled loop."""
-    from apps.trading.engine.backtest.sweep import sweep_grid
+    from apps.trading.engine.backtest.grid import sweep_grid
 
     listed = bars.listed
     b = listed.bars
