@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone, translation
+from hypothesis import HealthCheck, settings
 
 from apps.ui.engine.catalogues import compile_all
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("QUANT_TEST_DATA", ROOT.parent / "shared" / "data"))
 REFERENCE = DATA.parent / "reference"
+# A busy machine is no fault of the code: no example has a deadline, and none is too slow to be tried.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if not os.environ.get("CI"):  # there hypothesis chooses its own profile, which is patient and the same each run
+    settings.load_profile("patient")
 
 
 def pytest_configure(config):

@@ -9,10 +9,12 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import password_validators_help_texts
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.credentials import KINDS
 from apps.accounts.engine.scopes import SCOPES
+from apps.accounts.engine.words import AREA_WORDS, KIND_WORDS
 from apps.accounts.models import Role, User
 from apps.accounts.permissions import GRANTABLE
 
@@ -103,6 +105,12 @@ class ReauthenticateForm(forms.Form):
         return password
 
 
+def _scope_word(scope: str) -> Any:
+    area, _colon, act = scope.partition(":")
+    may = _("read") if act == "read" else _("read and write")
+    return format_lazy("{area}: {may} ({scope})", area=_(AREA_WORDS[area]), may=may, scope=scope)
+
+
 class TokenForm(forms.Form):
     """A new API token: what it is for, how long, what it reaches, from where."""
 
@@ -115,7 +123,7 @@ class TokenForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label=_("Scopes"),
-        choices=[(name, name) for name in SCOPES],
+        choices=[(scope, _scope_word(scope)) for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
         required=False,
         help_text=_("What it may do; none chosen means all you may."),
@@ -133,7 +141,7 @@ class CredentialForm(forms.Form):
     """A secret to keep; the field never comes back filled."""
 
     name = forms.CharField(label=_("Name"), max_length=80, help_text=_("A name in use is replaced."))
-    kind = forms.ChoiceField(label=_("Kind"), choices=[(name, name) for name in KINDS])
+    kind = forms.ChoiceField(label=_("Kind"), choices=[(name, _(KIND_WORDS[name])) for name in KINDS])
     secret = forms.CharField(
         label=_("Secret"),
         max_length=8192,

@@ -6,12 +6,32 @@ from typing import Any
 
 from django import template
 from django.template.context import Context
+from django.utils.translation import gettext
 
+from apps.accounts.engine import words
 from apps.accounts.models import User
 from apps.accounts.notices import toasts_context
 from apps.accounts.selectors import toasts_of
 
 register = template.Library()
+
+
+@register.filter
+def action_word(code: str) -> str:
+    """Return what an act of the trail is called; the code itself where it has no word."""
+    return gettext(words.ACTIONS[code]) if code in words.ACTIONS else code
+
+
+@register.filter
+def kind_word(code: str) -> str:
+    """Return what a kind of secret is called."""
+    return gettext(words.KIND_WORDS[code]) if code in words.KIND_WORDS else code
+
+
+@register.filter
+def device_name(agent: str) -> str:
+    """Return the browser and system a ``User-Agent`` names."""
+    return words.device_name(agent)
 
 
 @register.inclusion_tag("accounts/partials/notices.html", takes_context=True)

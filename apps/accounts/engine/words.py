@@ -1,0 +1,105 @@
+"""What acts, objects, areas of the API and kinds of secrets are called, for people.
+
+The codes are what programs, filters and exports use; a code without a word here is shown as it is,
+so that what an extension writes to the trail can be read too.
+"""
+
+from __future__ import annotations
+
+from apps.ui.engine.text import N_
+
+ACTIONS: dict[str, str] = {
+    "audit.export": N_("audit exported"),
+    "calendar.day": N_("calendar day changed"),
+    "connection.close": N_("live connection closed"),
+    "data.override": N_("quality gate overridden"),
+    "dataset.archive": N_("dataset archived"),
+    "dataset.check": N_("dataset checked"),
+    "dataset.fix": N_("dataset repaired"),
+    "dataset.import": N_("dataset imported"),
+    "group.change": N_("group changed"),
+    "group.create": N_("group created"),
+    "group.delete": N_("group deleted"),
+    "login.end": N_("logged out"),
+    "login.end_all": N_("logged out everywhere"),
+    "login.end_device": N_("browser logged out"),
+    "login.fail": N_("log-in failed"),
+    "login.lock": N_("log-in locked"),
+    "login.success": N_("logged in"),
+    "login.token": N_("logged in with a token"),
+    "login.unlock": N_("log-in unlocked"),
+    "password.change": N_("password changed"),
+    "password.reset": N_("password reset"),
+    "password.set": N_("password set"),
+    "secret.change": N_("secret replaced"),
+    "secret.create": N_("secret stored"),
+    "secret.delete": N_("secret deleted"),
+    "secret.rotate": N_("secrets sealed with the new key"),
+    "session.cancel": N_("session cancelled"),
+    "session.create": N_("session created"),
+    "session.delete": N_("session deleted"),
+    "session.label": N_("session labelled"),
+    "session.pause": N_("session paused"),
+    "session.queue": N_("session queued"),
+    "session.resume": N_("session resumed"),
+    "session.retry": N_("session retried"),
+    "session.verify": N_("verification started"),
+    "share.create": N_("shared"),
+    "share.delete": N_("sharing ended"),
+    "strategy.archive": N_("strategy archived"),
+    "strategy.create": N_("strategy created"),
+    "strategy.unarchive": N_("strategy taken from the archive"),
+    "strategy.update": N_("strategy changed"),
+    "token.create": N_("token created"),
+    "token.reuse": N_("spent refresh token presented"),
+    "token.revoke": N_("token revoked"),
+    "user.create": N_("person created"),
+    "user.invite": N_("person invited"),
+    "user.join": N_("invitation accepted"),
+    "user.leave": N_("person left"),
+    "user.limits": N_("limits changed"),
+    "user.uninvite": N_("invitation withdrawn"),
+    "worker.drain": N_("worker drained"),
+    "worker.undrain": N_("worker takes work again"),
+}
+#: Areas of the API, as the scopes of a token name them.
+AREA_WORDS: dict[str, str] = {
+    "account": N_("Account"),
+    "data": N_("Market data"),
+    "monitoring": N_("Monitoring"),
+    "sessions": N_("Sessions"),
+    "strategies": N_("Strategies"),
+    "trading": N_("Trading"),
+}
+KIND_WORDS: dict[str, str] = {
+    "broker": N_("Broker"),
+    "source": N_("Data source"),
+    "model": N_("Language model"),
+    "mail": N_("Mail"),
+    "other": N_("Other"),
+}
+
+#: What a browser says of itself → its name, the telling first: most claim to be several.
+BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium"),
+            ("Chromium/", "Chromium"), ("Chrome/", "Chrome"), ("Version/", "Safari"))  # fmt: skip
+SYSTEMS = (("Windows", "Windows"),
+           ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Mac OS X", "macOS"),
+           ("CrOS", "ChromeOS"), ("Linux", "Linux"))  # fmt: skip
+
+
+def device_name(agent: str) -> str:
+    """Return ``Firefox 128 · Windows`` for the ``User-Agent`` of a browser; of a program, its first word.
+
+    Nothing is decided by it: whoever connects writes what he likes there.
+    """
+    browser = ""
+    for mark, name in BROWSERS:
+        _before, found, after = agent.partition(mark)
+        if found:
+            major = after.split(".", 1)[0].split(" ", 1)[0]
+            browser = f"{name} {major}" if major.isdigit() and len(major) < 5 else name
+            break
+    system = next((name for mark, name in SYSTEMS if mark in agent), "")
+    if browser and system:
+        return f"{browser} · {system}"
+    return browser or agent.strip().split(" ", 1)[0][:60] or "–"
