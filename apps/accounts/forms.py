@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.credentials import KINDS
 from apps.accounts.engine.scopes import SCOPES
-from apps.accounts.engine.words import AREA_WORDS, KIND_WORDS
+from apps.accounts.engine.words import AREA_WORDS, KIND_WORDS, PERMISSION_WORDS
 from apps.accounts.models import Role, User
 from apps.accounts.permissions import GRANTABLE
 
@@ -107,7 +107,7 @@ class ReauthenticateForm(forms.Form):
 
 def _scope_word(scope: str) -> Any:
     area, _colon, act = scope.partition(":")
-    may = _("read") if act == "read" else _("read and write")
+    may = _("read only") if act == "read" else _("read and write")
     return format_lazy("{area}: {may} ({scope})", area=_(AREA_WORDS[area]), may=may, scope=scope)
 
 
@@ -164,7 +164,10 @@ class GroupForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=150)
     permissions = forms.MultipleChoiceField(
         label=_("Permissions"),
-        choices=[(name, name) for name in sorted(GRANTABLE)],
+        choices=[
+            (name, format_lazy("{word} ({name})", word=_(PERMISSION_WORDS[name]), name=name))
+            for name in sorted(GRANTABLE)
+        ],
         widget=forms.CheckboxSelectMultiple,
         required=False,
         help_text=_("What members may do besides what their role allows."),

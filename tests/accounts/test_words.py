@@ -11,7 +11,8 @@ from django.utils import translation
 
 from apps.accounts.credentials import KINDS
 from apps.accounts.engine.scopes import AREAS
-from apps.accounts.engine.words import ACTIONS, AREA_WORDS, KIND_WORDS, device_name
+from apps.accounts.engine.words import ACTIONS, AREA_WORDS, KIND_WORDS, PERMISSION_WORDS, device_name
+from apps.accounts.permissions import PERMISSIONS
 from apps.accounts.services import audit
 from apps.sessions.engine.states import HUMAN
 
@@ -41,9 +42,10 @@ def test_every_act_of_the_trail_has_a_word():
 def test_every_area_and_kind_has_a_word():
     assert set(AREA_WORDS) == set(AREAS.values())
     assert set(KIND_WORDS) == set(KINDS)
+    assert set(PERMISSION_WORDS) == set(PERMISSIONS)
 
 
-@pytest.mark.parametrize("words", [ACTIONS, AREA_WORDS, KIND_WORDS])
+@pytest.mark.parametrize("words", [ACTIONS, AREA_WORDS, KIND_WORDS, PERMISSION_WORDS])
 def test_the_words_are_chinese_in_chinese(words):
     with translation.override("zh-hans"):
         untold = [code for code, word in words.items() if translation.gettext(word) == word]

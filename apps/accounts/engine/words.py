@@ -71,6 +71,16 @@ AREA_WORDS: dict[str, str] = {
     "strategies": N_("Strategies"),
     "trading": N_("Trading"),
 }
+PERMISSION_WORDS: dict[str, str] = {
+    "audit.read": N_("Read the audit"),
+    "data.override": N_("Override a quality gate"),
+    "risk.edit": N_("Change risk limits"),
+    "session.run": N_("Run sessions"),
+    "strategy.edit": N_("Edit strategies"),
+    "trade.live": N_("Trade live"),
+    "trade.paper": N_("Trade on paper"),
+    "user.admin": N_("Administer people"),
+}
 KIND_WORDS: dict[str, str] = {
     "broker": N_("Broker"),
     "source": N_("Data source"),

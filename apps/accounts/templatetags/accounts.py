@@ -29,6 +29,12 @@ def kind_word(code: str) -> str:
 
 
 @register.filter
+def permission_word(code: str) -> str:
+    """Return what a permission lets people do."""
+    return gettext(words.PERMISSION_WORDS[code]) if code in words.PERMISSION_WORDS else code
+
+
+@register.filter
 def device_name(agent: str) -> str:
     """Return the browser and system a ``User-Agent`` names."""
     return words.device_name(agent)
