@@ -13,17 +13,19 @@ from django.core.management import call_command
 
 from apps.accounts.models import User
 from apps.marketdata.services import load_builtin_catalogue
-from apps.sessions.engine.states import ACTIVE
+from apps.sessions.engine.states import ACTIVE, COUNTED
 from apps.sessions.models import Kind, Session
 from apps.sessions.services.sessions import session_create
 from apps.strategies.engine.gallery import EXAMPLES
-from apps.strategies.models import Strategy
+from apps.strategies.models import Strategy, StrategyVersion
 from apps.strategies.services import strategy_create
 
 FIXTURES = ("demo_users", "cost_schedules")
 #: The example whose training runs when the page opens, long enough to be watched.
 FIRST_TRAINING = "dqn-aapl"
 WATCH_EPISODES = 300
+#: The example whose backtest ends within seconds: there is a report to read while the training runs.
+FIRST_BACKTEST = "momentum-two"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,11 @@ def prepare(*, training: bool = True) -> Demo:
         user.set_password(password)
         user.save()
     add_examples(user)
-    return Demo(user.username, password, start_training(user) if training else None)
+    if not training:
+        return Demo(user.username, password, None)
+    session = start_training(user)
+    start_backtest(user)
+    return Demo(user.username, password, session)
 
 
 def demo_password() -> str:
@@ -71,10 +77,22 @@ def add_examples(user: User) -> None:
             )
 
 
+def _version(user: User, key: str) -> StrategyVersion:
+    name = next(example.name for example in EXAMPLES if example.key == key)
+    return Strategy.objects.get(owner=user, name=name).versions.order_by("-number")[0]
+
+
 def start_training(user: User) -> Session | None:
     """Queue the first training unless the user has something queued or running already."""
     if Session.objects.filter(owner=user, status__in=ACTIVE).exists():
         return None
-    name = next(example.name for example in EXAMPLES if example.key == FIRST_TRAINING)
-    version = Strategy.objects.get(owner=user, name=name).versions.order_by("-number")[0]
+    version = _version(user, FIRST_TRAINING)
     return session_create(owner=user, version=version, kind=Kind.TRAINING, overrides={"episodes": WATCH_EPISODES})
+
+
+def start_backtest(user: User) -> Session | None:
+    """Queue the first backtest unless the user has one already, or as much in line as is allowed."""
+    counted = Session.objects.filter(owner=user, status__in=COUNTED).count()
+    if counted >= user.max_concurrent_sessions or Session.objects.filter(owner=user, kind=Kind.BACKTEST).exists():
+        return None
+    return session_create(owner=user, version=_version(user, FIRST_BACKTEST), kind=Kind.BACKTEST)
