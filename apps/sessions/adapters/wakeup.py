@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+logger = logging.getLogger(__name__)
 CHANNEL = "quant_log"
 HAS_UNIX = hasattr(socket, "AF_UNIX") and os.name != "nt"
 
@@ -59,9 +61,15 @@ class Waiter:
     async def open(self) -> Waiter:
         if connection.vendor == "postgresql":
             self._listener = asyncio.create_task(self._listen())
-        else:
+            return self
+        try:
             self._bind()
-            asyncio.get_running_loop().add_reader(self._socket, self._drain)  # type: ignore[arg-type]
+        except OSError as error:  # such as a folder whose name is longer than a socket's may be
+            logger.warning(
+                "No hints of a growing log (%s); it is looked at every %d ms.", error, settings.QP_TAIL_POLL_MS
+            )
+            return self
+        asyncio.get_running_loop().add_reader(self._socket, self._drain)  # type: ignore[arg-type]
         return self
 
     async def wait(self, timeout: float) -> bool:
@@ -79,7 +87,8 @@ class Waiter:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self._listener
         if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
+            if self._address is not None:
+                asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
         if self._address is not None:
             self._address.unlink(missing_ok=True)
@@ -89,8 +98,9 @@ class Waiter:
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         if HAS_UNIX:
-            self._address = folder() / f"{os.getpid()}-{id(self):x}"
-            self._socket.bind(str(self._address))
+            address = folder() / f"{os.getpid()}-{id(self):x}"
+            self._socket.bind(str(address))
+            self._address = address
         else:
             self._socket.bind(("127.0.0.1", 0))
             self._address = folder() / str(self._socket.getsockname()[1])

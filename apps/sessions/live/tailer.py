@@ -121,8 +121,9 @@ class Tailer:
 
     async def _loop(self, waiter: Waiter) -> None:
         loop, spacing, poll = asyncio.get_running_loop(), settings.QP_PUSH_MS / 1000, settings.QP_TAIL_POLL_MS / 1000
-        idle_since = None
-        while idle_since is None or loop.time() - idle_since < IDLE_SECONDS:
+        idle_since = loop.time()
+        # Asked anew after each wait: who joins during the last one is not left with a tail that has ended.
+        while self.followers or loop.time() - idle_since < IDLE_SECONDS:
             started = loop.time()
             try:
                 await self.tick()
@@ -130,7 +131,8 @@ class Tailer:
                 # A database that restarts is a pause of the tail, never its end.
                 logger.exception("The live log could not be read; trying again.")
                 await asyncio.sleep(poll)
-            idle_since = None if self.followers else (idle_since or started)
+            if self.followers:
+                idle_since = loop.time()
             await asyncio.sleep(max(0.0, spacing - (loop.time() - started)))
             await waiter.wait(poll)
 
