@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Query, Router, Schema
+from pydantic import Field
 
 from apps.marketdata.exports import TYPES, chosen_mode, export_bytes, export_table
 from apps.marketdata.historical import history
@@ -24,7 +25,7 @@ from apps.marketdata.selectors import (
     dataset_with_symbol,
     finding_list,
 )
-from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix
+from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix, dataset_label
 
 router = Router(tags=["market data"])
 MOST = 500
@@ -43,11 +44,12 @@ def datasets(
     request: HttpRequest,
     search: str = "",
     verdict: Verdict | None = None,
+    tag: str = "",
     sort: str = "name",
     offset: int = Query(0, ge=0),
     limit: int = Query(100, ge=1, le=MOST),
 ) -> dict[str, Any]:
-    found = dataset_list(_user(request), search=search, verdict=verdict or "", sort=sort, newest_only=False)
+    found = dataset_list(_user(request), search=search, verdict=verdict or "", tag=tag, sort=sort, newest_only=False)
     rows, total = _page(found, offset, limit)
     return {"datasets": [dataset_document(dataset) for dataset in rows], "total": total}
 
@@ -64,6 +66,19 @@ def dataset(request: HttpRequest, dataset_id: int) -> dict[str, Any]:
     found = dataset_for_user(_user(request), dataset_id)
     symbols = found.symbols.values("symbol", "rows", "start", "end", "gaps")
     return {**dataset_document(found), "instruments": list(symbols)}
+
+
+class LabelsBody(Schema):
+    """What is left out stays as it is; an empty list or text removes."""
+
+    tags: Annotated[list[Annotated[str, Field(max_length=100)]] | None, Field(max_length=100)] = None
+    licence: Annotated[str | None, Field(max_length=1000)] = None
+
+
+@router.put("/datasets/{int:dataset_id}/labels", summary="Tags and licence note; the content stays")
+def labels(request: HttpRequest, dataset_id: int, body: LabelsBody) -> dict[str, Any]:
+    found = dataset_for_user(_user(request), dataset_id, write=True)
+    return dataset_document(dataset_label(found, actor=_user(request), tags=body.tags, licence=body.licence))
 
 
 @router.get("/datasets/{int:dataset_id}/findings", summary="Findings of the newest check")

@@ -12,12 +12,21 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 
 from apps.accounts.models import User
+from apps.accounts.permissions import has_permission
 from apps.accounts.shares import shared_ids
 from apps.marketdata.engine import store
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
 from apps.marketdata.engine.universe import Membership
-from apps.marketdata.models import Adjustment, CalendarDay, Dataset, DatasetSymbol, QualityCheck, QualityFinding
+from apps.marketdata.models import (
+    Adjustment,
+    CalendarDay,
+    Dataset,
+    DatasetSymbol,
+    QualityCheck,
+    QualityFinding,
+    Verdict,
+)
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -40,12 +49,17 @@ def dataset_visible(user: User | None) -> QuerySet[Dataset]:
     return Dataset.objects.filter(Q(owner=None) | Q(owner=user) | Q(pk__in=shared_ids(user, Dataset)))
 
 
+def dataset_writable(user: User | None) -> QuerySet[Dataset]:
+    """Datasets whose labels ``user`` may change: their own and those shared for writing; all for who sees all."""
+    if user is None or user.is_administrator:
+        return Dataset.objects.all()
+    return Dataset.objects.filter(Q(owner=user) | Q(pk__in=shared_ids(user, Dataset, write=True)))
+
+
 def dataset_for_user(user: User, pk: int, write: bool = False) -> Dataset:
     """Return the dataset, or Http404 where ``user`` may not see it (with ``write``: change it)."""
-    rows = dataset_visible(user).select_related("owner", "parent")
-    if write and not user.is_administrator:
-        rows = rows.filter(Q(owner=user) | Q(pk__in=shared_ids(user, Dataset, write=True)))
-    dataset = rows.filter(pk=pk).first()
+    rows = dataset_writable(user) if write else dataset_visible(user)
+    dataset = rows.select_related("owner", "parent").filter(pk=pk).first()
     if dataset is None:
         raise Http404
     return dataset
@@ -57,13 +71,13 @@ def dataset_versions(user: User | None, dataset: Dataset) -> list[Dataset]:
     return list(dataset_visible(user).filter(related).exclude(pk=dataset.pk).order_by("name", "-version")[:50])
 
 
-def dataset_by_name(user: User | None, name: str) -> Dataset:
-    """Return the newest version of ``name``, or the one of ``name@version``.
+def dataset_by_name(user: User | None, name: str, *, write: bool = False) -> Dataset:
+    """Return the newest version of ``name``, or the one of ``name@version``; with ``write`` one ``user`` may change.
 
     Raises ``Refusal`` ``unknown_dataset`` (404) that names what there is.
     """
     base, _, version = name.partition("@")
-    rows = dataset_visible(user).filter(archived_at=None)
+    rows = (dataset_writable(user) if write else dataset_visible(user)).filter(archived_at=None)
     versions = rows.filter(name=base).order_by("-version")
     if not version:
         found = versions.first()
@@ -78,6 +92,17 @@ def dataset_by_name(user: User | None, name: str) -> Dataset:
         )
     known = ", ".join(rows.order_by("name").values_list("name", flat=True).distinct()[:12]) or "–"
     raise Refusal("unknown_dataset", UNKNOWN, status=404, field="dataset", name=name, known=known)
+
+
+def dataset_to_override(user: User, name: str) -> Dataset | None:
+    """Return the dataset called ``name`` where its verdict blocks runs and ``user`` may run on it with a reason."""
+    if not has_permission(user, "data.override"):
+        return None
+    try:
+        found = dataset_by_name(user, name)
+    except Refusal:
+        return None
+    return found if found.verdict == Verdict.BLOCKED else None
 
 
 def dataset_with_symbol(user: User | None, symbol: str) -> Dataset:
@@ -100,6 +125,7 @@ def dataset_list(
     search: str = "",
     verdict: str = "",
     frequency: str = "",
+    tag: str = "",
     sort: str = "name",
     newest_only: bool = True,
 ) -> QuerySet[Dataset]:
@@ -115,8 +141,16 @@ def dataset_list(
         rows = rows.filter(verdict=verdict)
     if frequency:
         rows = rows.filter(frequency=frequency)
+    if tag:
+        rows = rows.filter(tags__contains=f",{tag.lower().replace(',', ' ')},")
     column = F(SORTS.get(sort.lstrip("-"), "name"))
     return rows.order_by(column.desc() if sort.startswith("-") else column.asc(), "name", "-version")
+
+
+def tags_in_use(user: User | None) -> list[str]:
+    """Return the tags of the datasets ``user`` may see, sorted."""
+    texts = dataset_visible(user).filter(archived_at=None).exclude(tags="").values_list("tags", flat=True).distinct()
+    return sorted({tag for text in texts[:1000] for tag in text.split(",") if tag})
 
 
 def dataset_root() -> Path:

@@ -14,6 +14,7 @@ urlpatterns = [
     path("<int:pk>/", views.dataset, name="detail"),
     path("<int:pk>/check/", views.check, name="check"),
     path("<int:pk>/fix/", views.fix, name="fix"),
+    path("<int:pk>/labels/", views.labels, name="labels"),
     path("<int:pk>/adjust/", views.adjust, name="adjust"),
     path("<int:pk>/diff/", views.difference, name="diff"),
     path("<int:pk>/bars.json", views.bars, name="bars"),

@@ -27,9 +27,12 @@ from apps.marketdata.selectors import (
     dataset_for_user,
     dataset_list,
     dataset_versions,
+    dataset_writable,
     finding_list,
+    tags_in_use,
 )
-from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix
+from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix, dataset_label
+from apps.marketdata.services.labels import split_tags
 from apps.marketdata.times import as_datetime64
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -47,14 +50,15 @@ def datasets(request: HttpRequest) -> HttpResponse:
     """The catalogue: searched, filtered and sorted by the URL."""
     query = request.GET
     filters: dict[str, Any] = {
-        name: query.get(name, "").strip()[:64] for name in ("search", "verdict", "frequency", "sort")
+        name: query.get(name, "").strip()[:64] for name in ("search", "verdict", "frequency", "tag", "sort")
     }
     if filters["sort"].lstrip("-") not in SORTS:
         filters["sort"] = "name"
     page = Paginator(dataset_list(signed_in(request), **filters), PAGE_SIZE).get_page(query.get("page"))
     context = {
         "page": page, "filters": filters, "verdicts": Verdict.choices, "frequencies": Frequency.choices,
-        "filtered": any(filters[name] for name in ("search", "verdict", "frequency")),
+        "tags": tags_in_use(signed_in(request)),
+        "filtered": any(filters[name] for name in ("search", "verdict", "frequency", "tag")),
     }  # fmt: skip
     return render(request, "marketdata/list.html", context)
 
@@ -65,6 +69,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
     """One dataset: verdict, candles, findings with the row at fault, symbols, lineage, history."""
     found = dataset_for_user(signed_in(request), pk)
     context = pages.detail(found, request.GET)
+    context["editable"] = dataset_writable(signed_in(request)).filter(pk=pk).exists()
     return render(request, "marketdata/detail.html", {**context, "candles": available()})
 
 
@@ -164,6 +169,23 @@ def adjust(request: HttpRequest, pk: int) -> HttpResponse:
     found = dataset_for_user(signed_in(request), pk)
     mode = chosen_mode(request.POST.get("mode", "forward"))
     return _made(request, found, lambda: dataset_adjust(found, mode=mode, actor=signed_in(request)))
+
+
+@require_POST
+@login_required
+def labels(request: HttpRequest, pk: int) -> HttpResponse:
+    """Replace the tags and the licence note, and go back."""
+    found = dataset_for_user(signed_in(request), pk, write=True)
+    given = request.POST
+    try:
+        dataset_label(
+            found, actor=signed_in(request), tags=split_tags(given.get("tags", "")), licence=given.get("licence", "")
+        )
+    except Refusal as refusal:
+        messages.error(request, refusal_text(refusal))
+    else:
+        messages.success(request, _("Tags and licence are saved."))
+    return redirect("marketdata:detail", pk=pk)
 
 
 def _made(request: HttpRequest, before: Dataset, make: Callable[[], Dataset]) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.identity import signed_in
+from apps.marketdata.selectors import dataset_to_override
 from apps.sessions.limits import MOST, default_time_limit, given_limits
 from apps.sessions.models import Kind, Session
 from apps.sessions.selectors import session_for_user, session_owned
@@ -57,6 +58,8 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     wrong = bool(form.errors or error)
     context = {
         "session": session, "form": form, "error": error, "run": _run_values(request, session),
+        "blocked": dataset_to_override(user, str(values.get("dataset", ""))),
+        "override_reason": request.POST.get("override_reason", session.params.get("override_reason", "")),
         "limits": _limit_values(request, session), "default_time_limit": default_time_limit(session.kind),
     }  # fmt: skip
     return render(request, "sessions/again.html", context, status=422 if wrong else 200)
@@ -64,7 +67,8 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _again(request: HttpRequest, session: Session, values: dict[str, Any]) -> Session:
     given = request.POST
-    run = {name: given[name].strip() for name in RUN_FIELDS if name in given} if session.kind == Kind.BACKTEST else {}
+    fields = RUN_FIELDS if session.kind == Kind.BACKTEST else ("override_reason",)
+    run = {name: given[name].strip() for name in fields if name in given}
     limits = given_limits(given.dict())
     if "memory_limit_mb" in given:
         limits.setdefault("memory_limit_mb", 0)  # Emptied: the installation's.

@@ -16,10 +16,11 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh, HttpResponseStopPolling
 
 from apps.accounts.identity import signed_in
+from apps.accounts.permissions import has_permission
 from apps.sessions import pages
 from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command, State
 from apps.sessions.figures import curves_document
-from apps.sessions.limits import given_limits
+from apps.sessions.limits import MOST, given_limits
 from apps.sessions.live.partials import FRAGMENTS, fragments
 from apps.sessions.logs import PAGE_LINES, LogLines, log_path
 from apps.sessions.models import Kind, Session, Status
@@ -29,7 +30,9 @@ from apps.sessions.services.commands import give
 from apps.sessions.services.sessions import session_clone, session_create
 from apps.strategies.models import StrategyVersion
 from apps.strategies.selectors import strategy_visible
+from apps.ui.engine.refusal import Refusal
 from apps.ui.npm_finder import available
+from apps.ui.refusals import refusal_text
 
 PAGE_SIZE = 25
 #: Fields a page may post for a run; the service checks their values.
@@ -45,6 +48,8 @@ RUN_FIELDS = (
     "mode",
     "open_holdout",
 )
+#: All that a start form posts, for sending it again with a reason.
+POSTED = {*RUN_FIELDS, *MOST, "version", "kind"}
 
 
 @require_safe
@@ -137,10 +142,25 @@ def start(request: HttpRequest) -> HttpResponse:
     visible = StrategyVersion.objects.select_related("strategy").filter(strategy__in=strategy_visible(user))
     version = get_object_or_404(visible, pk=int(pk))
     params = {name: given[name] for name in RUN_FIELDS if given.get(name)}
-    session = session_create(
-        owner=user, version=version, kind=given.get("kind", ""), params=params, **given_limits(given.dict())
-    )
+    try:
+        session = session_create(
+            owner=user, version=version, kind=given.get("kind", ""), params=params, **given_limits(given.dict())
+        )
+    except Refusal as refusal:
+        if refusal.code != "data_blocked":
+            raise
+        return _blocked(request, refusal)
     return redirect("sessions:detail", session.pk)
+
+
+def _blocked(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """Lead to the findings and, for those who may run nevertheless, take the reason for the same run."""
+    kept = [(name, value) for name, value in request.POST.items() if name in POSTED and name != "override_reason"]
+    context = {
+        "text": refusal_text(refusal), "refusal": refusal, "dataset": refusal.params["dataset_id"], "kept": kept,
+        "may_override": has_permission(signed_in(request), "data.override"),
+    }  # fmt: skip
+    return render(request, "sessions/override.html", context, status=refusal.status)
 
 
 @require_POST

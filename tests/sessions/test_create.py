@@ -186,9 +186,17 @@ def test_blocked_data_runs_only_for_those_who_may_say_why(alice, root, dataset):
     refused(lambda: backtest(alice, dataset), "data_blocked", field="dataset")
     refused(lambda: backtest(alice, dataset, override_reason="I insist"), "data_blocked")
     refused(lambda: backtest(root, dataset, override_reason="  "), "data_blocked")
-    assert backtest(root, dataset, override_reason="known split").status == "queued"
+    refused(lambda: backtest(root, dataset, override_reason="x" * 501), "text_too_long", field="override_reason")
+    assert not AuditEntry.objects.filter(action="data.override").exists()
+    session = backtest(root, dataset, override_reason=" known split ")
+    assert (session.status, session.params["override_reason"]) == ("queued", "known split")
     entry = AuditEntry.objects.get(action="data.override")
-    assert (entry.actor, entry.details) == (root, {"reason": "known split"})
+    assert (entry.actor, entry.details) == (root, {"reason": "known split", "session": session.pk})
+
+
+def test_a_reason_where_nothing_blocks_is_no_override(root, dataset):
+    assert "override_reason" not in backtest(root, dataset, override_reason="just in case").params
+    assert not AuditEntry.objects.filter(action="data.override").exists()
 
 
 def test_data_whose_files_are_gone_is_refused(alice, dataset):

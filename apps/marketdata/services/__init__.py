@@ -7,6 +7,7 @@ from apps.marketdata.services.imports import (
     dataset_import_path,
     load_builtin_catalogue,
 )
+from apps.marketdata.services.labels import dataset_label
 from apps.marketdata.services.versions import dataset_adjust, dataset_diff, dataset_fix
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "dataset_fix",
     "dataset_import",
     "dataset_import_path",
+    "dataset_label",
     "load_builtin_catalogue",
 ]

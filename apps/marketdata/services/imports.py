@@ -27,6 +27,7 @@ from apps.marketdata.engine.universe import universes
 from apps.marketdata.models import Dataset, DatasetSymbol
 from apps.marketdata.selectors import calendar_days, dataset_root
 from apps.marketdata.services.checks import findings_to_json, store_report, timed
+from apps.marketdata.services.labels import clean_licence, clean_tags, tag_text
 from apps.marketdata.times import as_datetime
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -58,7 +59,7 @@ def dataset_import(
     Importing what the newest version already holds, with the same labels, returns that one.
     All or nothing: a refusal leaves neither files in use nor rows.
     """
-    newest = _newest(name, owner)
+    newest, kept_tags, licence = _newest(name, owner), tag_text(clean_tags(tags)), clean_licence(licence)
     too_long = next((symbol for symbol in imported.panel.symbols if len(symbol) > 32), None)
     if too_long:
         raise Refusal("bad_symbol", LONG_SYMBOL, field="file", symbol=too_long[:64])
@@ -77,17 +78,10 @@ def dataset_import(
     dataset = Dataset(
         name=name, version=newest.version + 1 if newest else 1, parent=parent or newest, owner=owner, title=title,
         source=source[:200], licence=licence, content_hash=folder.name, size_bytes=store.folder_size(folder),
-        lineage=_lineage(imported) | dict(lineage or {}), event_count=len(events), tags=tag_text(tags),
+        lineage=_lineage(imported) | dict(lineage or {}), event_count=len(events), tags=kept_tags,
         universes=universes(imported.membership), **labels, **_shape(imported),
     )  # fmt: skip
     return _insert(dataset, imported, report, seconds)
-
-
-def tag_text(tags: Sequence[str]) -> str:
-    """Return tags as the catalogue keeps them: each between commas, lower case, once."""
-    words = dict.fromkeys(tag.strip().lower().replace(",", " ")[:32] for tag in tags)
-    kept = [word for word in words if word][:8]
-    return f",{','.join(kept)}," if kept else ""
 
 
 def _check(imported: Imported, calendar: str) -> Report:
@@ -120,7 +114,10 @@ def dataset_import_path(
     on_progress: Progress = no_progress,
 ) -> Dataset:
     """Read a file or a folder and import it; an empty ``calendar`` is recognised from the days where it can be."""
-    _newest(name, owner)  # a wrong name is refused before a long read
+    # What is wrong about the labels is refused before a long read.
+    _newest(name, owner)
+    clean_tags(tags)
+    clean_licence(licence)
     large = options.format in ("auto", "csv") and format_of(path) == "csv" and is_large(path)
     if large:
         _check_spool_space(path)

@@ -25,6 +25,13 @@ def limit_arguments(parser: CommandParser) -> None:
     parser.add_argument("--memory-limit-mb", default="", metavar="MB", help="of all its processes together")
 
 
+def override_argument(parser: CommandParser) -> None:
+    """Add the reason of who may run on data whose verdict blocks."""
+    parser.add_argument(
+        "--override-reason", default="", metavar="TEXT", help="run although the data blocks runs; it is audited"
+    )
+
+
 class StartCommand(BaseCommand):
     """Starts a session of ``kind`` and follows it."""
 
@@ -37,6 +44,7 @@ class StartCommand(BaseCommand):
             "--set", action="append", default=[], metavar="KEY=VALUE", help="change a field for this run"
         )
         limit_arguments(parser)
+        override_argument(parser)
         parser.add_argument("--user", default="", help="who runs it; the first administrator without")
         parser.add_argument("--watch", action="store_true", help="show a progress bar")
         parser.add_argument("--json", action="store_true", help="print the result document and nothing else")
@@ -66,13 +74,17 @@ class StartCommand(BaseCommand):
             overrides = {**parse_overrides(config, options["set"]), **self.more_overrides(options)}
             version = strategy.versions.select_related("strategy").order_by("-number")[0]
             return session_create(
-                owner=user, version=version, kind=self.kind, overrides=overrides, params=self.params(options),
+                owner=user, version=version, kind=self.kind, overrides=overrides, params=self._params(options),
                 **given_limits(options),
             )  # fmt: skip
         except Http404:
             raise CommandError(f"There is no strategy {options['strategy']}.") from None
         except Refusal as refusal:
             raise refused(refusal) from refusal
+
+    def _params(self, options: dict[str, Any]) -> dict[str, Any]:
+        reason = options["override_reason"].strip()
+        return {**self.params(options), **({"override_reason": reason} if reason else {})}
 
     def _print(self, document: dict[str, Any]) -> None:
         self.stdout.write(f"session {document['session']}: {document['status']}")

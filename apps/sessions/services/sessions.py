@@ -32,7 +32,8 @@ STUDIES, MODES = ("sweep", "walk_forward"), ("rolling", "anchored")
 #: Whether a backtest obeys the rules of its market (limits, lots, settlement, charges), which it does unless told.
 OBEY, IGNORE = "obey", "ignore"
 #: What a repeated backtest may change of its run beside the configuration.
-RUN_FIELDS = ("start", "end", "capital", "benchmark", "market_rules")
+RUN_FIELDS = ("start", "end", "capital", "benchmark", "market_rules", "override_reason")
+LONGEST_REASON = 500
 
 
 def session_create(
@@ -85,6 +86,8 @@ def session_create(
             origin=origin,
         )
         audit(owner, "session.create", session, {"kind": str(kind), "version": version.pk})
+        if "override_reason" in run:
+            audit(owner, "data.override", dataset, {"reason": run["override_reason"], "session": session.pk})
         return session_command(session_id=session.pk, command=Command.QUEUE, actor=owner)
 
 
@@ -246,11 +249,15 @@ def _check_data(owner: User, dataset: Dataset, config: StrategyConfig, run: dict
 
 
 def _check_verdict(owner: User, dataset: Dataset, run: dict[str, Any]) -> None:
+    reason = str(run.pop("override_reason", None) or "").strip()
     if dataset.verdict != Verdict.BLOCKED:
         return
-    reason = str(run.get("override_reason") or "").strip()
+    if len(reason) > LONGEST_REASON:
+        raise Refusal(
+            "text_too_long", N_("Say it in at most %(most)s characters."), field="override_reason", most=LONGEST_REASON
+        )
     if reason and has_permission(owner, "data.override"):
-        audit(owner, "data.override", dataset, {"reason": reason})
+        run["override_reason"] = reason
         return
     raise Refusal(
         "data_blocked",

@@ -15,7 +15,7 @@ from apps.sessions.engine.states import HUMAN, State
 from apps.sessions.engine.states import Command as Order
 from apps.sessions.limits import given_limits
 from apps.sessions.management.following import acting_user, outcome, refused
-from apps.sessions.management.starting import limit_arguments
+from apps.sessions.management.starting import limit_arguments, override_argument
 from apps.sessions.models import Session
 from apps.sessions.notices import reason_text
 from apps.sessions.selectors import session_for_user, session_list, session_owned
@@ -66,6 +66,7 @@ class Command(BaseCommand):
             "--set", action="append", default=[], metavar="KEY=VALUE", help="what clone or again changes"
         )
         limit_arguments(parser)
+        override_argument(parser)
         parser.add_argument("--tags", help="label: the tags, separated by commas; empty removes them")
         parser.add_argument("--notes", help="label: the notes; empty removes them")
         parser.add_argument("--yes", action="store_true", help="delete: do it, instead of showing what would go")
@@ -111,7 +112,11 @@ class Command(BaseCommand):
             overrides = parse_overrides(strategy_type(session.version.strategy.type).config, options["set"])
             if action == "clone":
                 return session_clone(session=session, actor=user, overrides=overrides)
-            return session_again(session=session, actor=user, overrides=overrides, **given_limits(options))
+            reason = options["override_reason"].strip()
+            params = {"override_reason": reason} if reason else {}
+            return session_again(
+                session=session, actor=user, overrides=overrides, params=params, **given_limits(options)
+            )
         if action == "label":
             tags = None if options["tags"] is None else split_tags(options["tags"])
             return session_label(session=session, actor=user, tags=tags, notes=options["notes"])
