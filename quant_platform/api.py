@@ -18,7 +18,9 @@ from apps.accounts.api_auth import SessionOrToken
 from apps.accounts.engine.depth import too_deep
 from apps.marketdata.api import router as marketdata_router
 from apps.marketdata.features_api import router as features_router
+from apps.marketdata.feeds_api import router as feeds_router
 from apps.marketdata.market_api import router as market_router
+from apps.marketdata.quotes_api import router as quotes_router
 from apps.monitoring.api import router as monitoring_router
 from apps.monitoring.api_machinery import router as machinery_router
 from apps.sessions import api_labels  # noqa: F401 - adds its operations to the router of the sessions
@@ -62,6 +64,8 @@ api.add_router("/sessions", capsule_router)
 api.add_router("", marketdata_router)
 api.add_router("", features_router)
 api.add_router("", market_router)
+api.add_router("", quotes_router)
+api.add_router("/feeds", feeds_router)
 
 
 def problem(status: int, code: str, detail: str, **extra: Any) -> JsonResponse:

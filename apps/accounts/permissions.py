@@ -20,13 +20,15 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = MappingProxyType(
         "trade.paper": ALL,
         "trade.live": ADVANCED,
         "data.override": ADVANCED,
+        "feed.replay": ADVANCED,
+        "feed.live": ADMINISTRATOR,
         "risk.edit": ADMINISTRATOR,
         "user.admin": ADMINISTRATOR,
         "audit.read": ADMINISTRATOR,
     }
 )
 #: What a group can give its members besides their role; administration stays with the role.
-GRANTABLE = frozenset(PERMISSIONS) - {"user.admin", "risk.edit"}
+GRANTABLE = frozenset(PERMISSIONS) - {"user.admin", "risk.edit", "feed.live"}
 #: These need ``trading_enabled`` as well, whatever the role.
 TRADING = frozenset({"trade.paper", "trade.live"})
 

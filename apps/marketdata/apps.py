@@ -8,6 +8,7 @@ class MarketDataConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.accounts import shares
-        from apps.marketdata.models import Dataset
+        from apps.marketdata.models import Dataset, Feed
 
         shares.register("dataset", Dataset)
+        shares.register("feed", Feed)

@@ -199,3 +199,21 @@ class ColumnMapping(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint[:12]
+
+
+# The feeds' tables, in a file of their own.
+from apps.marketdata.quote_models import (  # noqa: E402
+    Feed,
+    FeedKind,
+    FeedState,
+    LatestQuote,
+    MinuteRow,
+    QuoteHead,
+    QuoteRecord,
+)
+
+__all__ = [
+    "Adjustment", "CalendarDay", "ColumnMapping", "Content", "Dataset", "DatasetSymbol", "Feed", "FeedKind",
+    "FeedState", "Frequency", "LatestQuote", "MinuteRow", "QualityCheck", "QualityFinding", "QuoteHead", "QuoteRecord",
+    "Severity", "Verdict",
+]  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.db import close_old_connections
 
+from apps.marketdata.services.quotes import quotes_drop
 from apps.sessions.runner.launcher import launch
 from apps.sessions.runner.process import supervisor_gone
 from apps.sessions.services.archiving import retain
@@ -38,5 +39,6 @@ def run_next() -> int:
 
 
 def housekeeping() -> dict[str, int]:
-    """Archive and drop for at most ``HOUSEKEEPING_SECONDS``; the schedule comes again in an hour."""
-    return asdict(retain(seconds=HOUSEKEEPING_SECONDS))
+    """Archive and drop runs' rows, then old quotes, ``HOUSEKEEPING_SECONDS`` each; it comes again in an hour."""
+    done = asdict(retain(seconds=HOUSEKEEPING_SECONDS))
+    return {**done, "dropped_quotes": quotes_drop(seconds=HOUSEKEEPING_SECONDS)}

@@ -24,7 +24,7 @@ from apps.accounts import credentials, tokens
 from apps.accounts.engine.scopes import AREAS
 from apps.accounts.models import User
 from apps.accounts.notices import notify
-from apps.marketdata.models import Dataset
+from apps.marketdata.models import Dataset, Feed
 from apps.sessions.routing import websocket_urlpatterns
 from quant_platform.api import api
 from tests.sessions.live_fixtures import make_dataset, make_session
@@ -136,7 +136,9 @@ class Things:
         notice = notify(alice, "session.failed", "error", title="x", id=1)
         strategy = session.version.strategy_id
         group = Group.objects.create(name="alices-desk")
+        feed = Feed.objects.create(name="alices-replay", kind="replay", owner=alice, dataset=dataset)
         self.numbers = {
+            "/data/feeds/": feed.pk, "/api/feeds": feed.pk,
             "/data/": dataset.pk, "/api/datasets": dataset.pk, "/sessions/": session.pk, "/api/sessions": session.pk,
             "/strategies/": strategy, "/api/strategies": strategy, "/accounts/share/": strategy,
             "/api/shares": strategy, "/accounts/tokens/": token.pk, "/api/tokens": token.pk,

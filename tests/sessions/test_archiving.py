@@ -178,6 +178,7 @@ class TestCommand:
         found = json.loads(capsys.readouterr().out)
         assert found == {
             "archived": 1, "archived_events": done.last_seq, "emptied": 1, "dropped_rows": done.last_seq, "damaged": 0,
+            "dropped_quotes": 0,
         }  # fmt: skip
 
     def test_days_below_none_are_refused(self):

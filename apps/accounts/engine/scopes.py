@@ -22,6 +22,7 @@ AREAS: dict[str, str] = {
     "data": "data",
     "datasets": "data",
     "quotes": "data",
+    "feeds": "data",
     "market": "data",
     "sources": "data",
     "syncs": "data",
