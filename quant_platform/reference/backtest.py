@@ -112,6 +112,9 @@ def _costs(costs: Mapping[str, Any], case: Mapping[str, Any]) -> Costs:
         "stamp_duty": "sell_tax",
         "min": "minimum",
         "minimum_fee": "minimum",
+        "min_fee": "minimum",
+        "minimum_commission": "minimum",
+        "commission_rate": "rate",
     }
     given = {names.get(key, key): value for key, value in costs.items()}
     lot = given.pop("lot", case.get("lot", (case.get("sizing") or {}).get("lot", 1)))

@@ -50,7 +50,11 @@ def load_prices(case: Mapping[str, Any], files: Files) -> Prices:
     if not name or kind not in ("csv", "long_csv"):
         raise Skip(f"bars of the format {kind} are not covered")
     table = files.table(name).rename(columns=lambda c: str(c).strip().lower())
-    table = table.rename(columns={"datetime": "date", "time": "date", "timestamp": "date", "ticker": "symbol"})
+    if "time" in table and "date" in table:
+        table["date"] = table["date"].astype(str) + " " + table.pop("time").astype(str)
+    table = table.rename(
+        columns={"datetime": "date", "time": "date", "timestamp": "date", "ticker": "symbol", "tic": "symbol"}
+    )
     if "date" not in table:
         raise Skip("the bars have no column date")
     if kind == "csv" and "symbol" not in table:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,49 +35,81 @@ NAMES = {
 }
 
 
+#: Columns of prices, the wanted one first; of returns; of time.
+PRICES = ("close", "Close", "equity", "Adj Close", "price")
+RETURNS = ("ret", "return", "returns")
+DAYS = ("date", "Date", "datetime", "time")
+DAY = r"(\d{4}-\d{2}-\d{2})"
+
+
 def run(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
-    """Return our figures under the names the case uses."""
-    if case.get("id") in IN_WORDS:
-        return IN_WORDS[case["id"]](case, files)
-    table = files.table(case["data"])
-    periods, free = float(case.get("periods_per_year", 252)), float(case.get("risk_free", 0))
-    returns = _returns(table)
-    ours = m.metrics_of(returns, periods, table["bench"].to_numpy(float) if "bench" in table else None)
-    if free:
-        ours["sharpe"] = m.sharpe(returns, periods, free)
+    """Return our figures under the names the case uses.
+
+    What a case says in ``rules`` counts where no key says it: the adjusted close, the sessions, the year,
+    what is free of risk, two files as a pair, and qlib's custom of adding returns up.
+    """
+    words = str(case.get("rules", ""))
+    tables = [files.table(name.strip()) for name in str(case["data"]).split(" + ")]
+    returns = _returns(tables[0], case, words)
+    if len(tables) == 2:
+        # Half the money long in the first, half short in the second.
+        returns = (returns - _returns(tables[1], case, words)) / 2.0
+    elif len(tables) > 2:
+        raise Skip("figures of more than two files are not covered")
+    periods, free = float(case.get("periods_per_year", _year(words))), _free(case, words)
+    if re.search(r"\bsum\b|risk_analysis", words, re.IGNORECASE):
+        ours: Mapping[str, Any] = summed_figures(returns, periods)
+    else:
+        bench = tables[0]["bench"].to_numpy(float) if "bench" in tables[0] else None
+        ours = m.metrics_of(returns, periods, bench) | {"sharpe": m.sharpe(returns, periods, free)}
     known = {name: ours[NAMES.get(name, name)] for name in case["expect"] if NAMES.get(name, name) in ours}
     if not known:
         raise Skip(f"none of {', '.join(case['expect'])} is known")
     return known
 
 
-def _returns(table: pd.DataFrame) -> Floats:
-    """Return the returns a table holds, or those of its closing prices."""
-    for column in ("ret", "return", "returns"):
+def _returns(table: pd.DataFrame, case: Mapping[str, Any], words: str) -> Floats:
+    """Return the returns a table holds, or those of its prices, over the sessions that the case names."""
+    days = next((column for column in DAYS if column in table), None)
+    if days is not None:
+        table = table.assign(**{days: table[days].astype(str)}).sort_values(days, kind="stable")
+        first, last = _sessions(case, words)
+        table = table[(table[days] >= first) & (table[days] <= f"{last}~")]
+    for column in RETURNS:
         if column in table:
             return np.asarray(table[column], np.float64)
-    for column in ("close", "Close", "equity"):
+    return m.returns_of(np.asarray(table[_price_column(table, case, words)], np.float64))
+
+
+def _price_column(table: pd.DataFrame, case: Mapping[str, Any], words: str) -> str:
+    adjusted = ("Adj Close",) if re.search(r"adjusted|adj", words, re.IGNORECASE) else ()
+    asked = (str(case["column"]),) if "column" in case else adjusted
+    for column in (*asked, *PRICES):
         if column in table:
-            return m.returns_of(np.asarray(table[column], np.float64))
-    raise Skip("the data has neither returns nor prices under a name we know")
+            return column
+    numbers = list(table.select_dtypes("number").columns)
+    if len(numbers) != 1:
+        raise Skip("the data has neither returns nor prices under a name we know")
+    return str(numbers[0])
 
 
-def _closes(table: pd.DataFrame, column: str) -> pd.Series[float]:
-    dates = table.columns[0]
-    return table.set_index(pd.to_datetime(table[dates]))[column].sort_index()
+def _sessions(case: Mapping[str, Any], words: str) -> tuple[str, str]:
+    """Return the first and last day that count; a first return from the day before starts there."""
+    said = re.search(DAY + r"\s*(?:\.\.|to|–)\s*" + DAY, words)
+    first, last = (said[1], said[2]) if said else ("", "")
+    before = re.search(r"first return from " + DAY, words)
+    return str(case.get("start", before[1] if before else first)), str(case.get("end", last))
 
 
-def _chan(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
-    """Excess over 4 % a year of daily returns of the adjusted close."""
-    closes = _closes(files.table(case["data"]), "Adj Close")["2001-11-26":"2007-11-14"]  # type: ignore[misc]
-    return {"sharpe": m.sharpe(m.returns_of(np.asarray(closes, np.float64)), 252.0, 0.04)}
+def _year(words: str) -> float:
+    """Return the bars of a year that the words name, 252 where they name none."""
+    said = re.search(r"mean\s*\*\s*(\d+)|sqrt\((\d+)\)|(\d+) (?:bars |days |sessions )?(?:a|per) year", words)
+    return float(next(part for part in said.groups() if part)) if said else 252.0
 
 
-def _qlib_benchmark(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
-    """qlib sums returns instead of compounding them, over 238 days a year."""
-    closes = _closes(files.table(case["data"]), "close")["2016-12-30":"2020-07-31"]  # type: ignore[misc]
-    returns = m.returns_of(np.asarray(closes, np.float64))
-    return summed_figures(returns, 238.0)
+def _free(case: Mapping[str, Any], words: str) -> float:
+    said = re.search(r"minus (0?\.\d+)\s*/", words)
+    return float(case.get("risk_free", said[1] if said else 0.0))
 
 
 def summed_figures(returns: Floats, periods: float) -> dict[str, float]:
@@ -90,10 +123,3 @@ def summed_figures(returns: Floats, periods: float) -> dict[str, float]:
         "information_ratio": mean / deviation * math.sqrt(periods),
         "max_drawdown": float((curve - np.maximum.accumulate(curve)).min()),
     }
-
-
-#: Cases that give their rules in words only.
-IN_WORDS: dict[str, Callable[[Mapping[str, Any], Files], Mapping[str, Any]]] = {
-    "chan-ige-sharpe": _chan,
-    "qlib-csi300-benchmark": _qlib_benchmark,
-}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from apps.trading.engine.portfolio import OPTIMISERS, wealth
 from apps.trading.engine.portfolio.online import best_constant, online_weights, ucrp
@@ -71,11 +73,55 @@ def optimised(case: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Any]:
     mean = np.asarray((1 + returns).prod() ** (periods / returns.count()) - 1, np.float64)
     covariance = np.asarray(returns.cov() * periods, np.float64)
     words = f"{case.get('method', '')} {case.get('rules', '')} {case.get('id', '')}".lower()
-    name = next((method for phrase, method in METHODS if phrase in words), None)
-    if name is None:
-        raise Skip("the case names no optimiser we know")
-    more = {"risk_free": free} if name == "max_sharpe" else {}
-    weights = OPTIMISERS[name](covariance, mean, **more)
+    weights = _on_frontier(case, words, covariance, mean)
+    if weights is None:
+        name = next((method for phrase, method in METHODS if phrase in words), None)
+        if name is None:
+            raise Skip("the case names no optimiser we know")
+        weights = OPTIMISERS[name](covariance, mean, **({"risk_free": free} if name == "max_sharpe" else {}))
     earned, risk = float(mean @ weights), float(np.sqrt(weights @ covariance @ weights))
     shares = dict(zip(map(str, prices.columns), weights.tolist(), strict=True))
     return {"ret": earned, "vol": risk, "sharpe": (earned - free) / risk, "weights": shares}
+
+
+#: Words of a case that fix one end of the frontier, with the number wanted.
+FRONTIER = {
+    "target_return": r"target[ _]return(?: of)? (\d*\.\d+)",
+    "target_volatility": r"target[ _](?:volatility|risk)(?: of)? (\d*\.\d+)",
+}
+
+
+def _on_frontier(case: Mapping[str, Any], words: str, covariance: Floats, mean: Floats) -> Floats | None:
+    """Return the portfolio of a wanted return or volatility, None where the case wants neither."""
+    wanted = {key: case.get(key, (re.search(pattern, words) or (None, None))[1]) for key, pattern in FRONTIER.items()}
+    if wanted["target_return"] is not None:
+        return least_risk_for(covariance, mean, float(wanted["target_return"]))
+    if wanted["target_volatility"] is not None:
+        return most_return_for(covariance, mean, float(wanted["target_volatility"]))
+    return None
+
+
+def least_risk_for(covariance: Floats, mean: Floats, target: float) -> Floats:
+    """Return the long-only weights of the least variance that are expected to earn ``target``."""
+    n = len(mean)
+    found = minimize(
+        lambda w: float(w @ covariance @ w), np.full(n, 1.0 / n), jac=lambda w: 2.0 * covariance @ w, method="SLSQP",
+        bounds=[(0.0, 1.0)] * n, options={"maxiter": 1000, "ftol": 1e-15},
+        constraints=[
+            {"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": lambda w: np.ones(n)},
+            {"type": "ineq", "fun": lambda w: mean @ w - target, "jac": lambda w: mean},
+        ],
+    )  # fmt: skip
+    if mean.max() < target or not found.success:
+        raise Skip(f"no portfolio is expected to earn {target:g}")
+    return np.asarray(found.x, np.float64)
+
+
+def most_return_for(covariance: Floats, mean: Floats, target: float) -> Floats:
+    """Return the long-only weights of the highest expected return whose volatility is ``target``, by halving."""
+    low, high = float(mean @ OPTIMISERS["min_variance"](covariance)), float(mean.max())
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        weights = least_risk_for(covariance, mean, middle)
+        low, high = (middle, high) if weights @ covariance @ weights <= target**2 else (low, middle)
+    return least_risk_for(covariance, mean, low)

@@ -17,6 +17,11 @@ from quant_platform.reference.metrics import summed_figures
 Floats = NDArray[np.float64]
 #: The index of a universe, where a case names none.
 INDICES = {"dj30": "trademaster/portfolio_management/dj30/DJI.csv.gz"}
+#: What pyqlib puts where a case leaves the trade unit or the limit out: by its region, which is the United
+#: States in cases that name none.
+REGIONS = {"us": (1, None), "cn": (100, 0.095), "tw": (1000, 0.1)}
+#: What its ``backtest_daily`` charges where a case is silent.
+COSTS = {"open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5.0}
 EXCHANGE = {"open_cost", "close_cost", "min_cost", "trade_unit", "limit_threshold"}
 STRATEGY = {"topk", "n_drop", "hold_thresh", "risk_degree", "forbid_all_trade_at_limit"}
 
@@ -28,6 +33,8 @@ def run(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
     unknown = (set(exchange) - EXCHANGE) | (set(strategy) - STRATEGY)
     if unknown:
         raise Skip(f"{', '.join(sorted(unknown))} are not covered")
+    unit, limit = REGIONS[str(case["config"].get("region", "us")).lower()]
+    exchange = {"trade_unit": unit, "limit_threshold": limit, **COSTS, **exchange}
     prices = files.table(case["data"])
     wide = {name: _wide(prices, name) for name in prices.columns if name not in ("instrument", "datetime")}
     close = wide["close"]

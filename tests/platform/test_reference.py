@@ -191,7 +191,7 @@ class TestVocabulary:
         assert only(area, **case, risk_free=0.02, expect={"sharpe": 5.0})["error"].startswith("differs")
         assert only(area, **{**case, "data": "files/bars.csv"}, expect={"total_return": 0.0})["passed"]
         assert "known" in only(area, **case, expect={"luck": 1})["error"]
-        (area / "data" / "r.csv").write_text("date,mood\n1,0.1\n", encoding="utf-8")
+        (area / "data" / "r.csv").write_text("date,mood,luck\n1,0.1,2\n", encoding="utf-8")
         assert "neither" in only(area, **case, expect={"total_return": 0.1})["error"]
 
 

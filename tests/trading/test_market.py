@@ -157,9 +157,16 @@ class TestCharges:
         assert result.ledger["fee"].tolist() == pytest.approx([0.0, 50_000 * 8.0e-6 + 5_000 * 0.000166])
 
     def test_a_day_without_a_row_is_named(self):
-        assert schedule.uncharged(("CN", "main"), np.array(["2008-09-18", "2008-09-19"], "datetime64[D]")) == {
-            "stamp_duty": ("2008-09-18", "2008-09-18"), "transfer_fee": ("2008-09-18", "2008-09-19"),
+        assert schedule.uncharged(("CN", "main"), np.array(["1992-06-11", "1992-06-12"], "datetime64[D]")) == {
+            "stamp_duty": ("1992-06-11", "1992-06-11"), "transfer_fee": ("1992-06-11", "1992-06-12"),
         }  # fmt: skip
+
+    def test_buyer_and_seller_paid_stamp_duty_until_september_2008(self):
+        days_ = np.array(["2008-09-18", "2008-09-19"], "datetime64[D]")
+        found = schedule.charges(("CN", "main"), days_)
+        assert found[:, schedule.BOTH].tolist() == [0.001, 0.0]
+        assert found[:, schedule.SELL].tolist() == [0.0, 0.001]
+        assert "stamp_duty" not in schedule.uncharged(("CN", "main"), days_)
 
 
 class TestCorporateActions:
@@ -234,14 +241,14 @@ def test_raw_prices_with_their_events_earn_what_adjusted_prices_earn(seed):
     targets[-200:] = 1
     capital = 1e9  # so that whole shares weigh nothing
     options = Options(capital=capital, fraction=1.0, cash_short="reduce")
-    rules = Market.of("US", ["stock"], days(count, date(2005, 1, 3)), raw[None], events=events)
+    rules = Market.of("US", ["stock"], days(count, date(1998, 1, 5)), raw[None], events=events)
     on_raw = run_targets(targets, flat(raw, raw_open), None, options, market=rules)
     on_adjusted = run_targets(targets, flat(adjusted, opens), None, options)
     # A dividend stays cash here and is invested again in adjusted prices: it is small, and so is the difference.
     assert on_raw.equity[-1] == pytest.approx(on_adjusted.equity[-1], rel=0.03)
     only_splits = [event for event in events if event.ratio != 1.0]
     without = np.where(np.arange(count) < 330, 0.99, 1.0) * np.where(np.arange(count) < 150, 0.97, 1.0)
-    splits = Market.of("US", ["stock"], days(count, date(2005, 1, 3)), raw[None], events=only_splits)
+    splits = Market.of("US", ["stock"], days(count, date(1998, 1, 5)), raw[None], events=only_splits)
     exact = run_targets(targets, flat(raw * without, raw_open * without), None, options, market=splits)
     assert exact.equity == pytest.approx(on_adjusted.equity, rel=2e-6)
 

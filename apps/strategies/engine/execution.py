@@ -129,16 +129,19 @@ class Traded:
         found = {"commission": float(fills["fee"].sum())}
         if market is None or not len(fills):
             return found
+        days = self.panel.times.astype("datetime64[D]")
         value, is_sell = fills["quantity"] * fills["price"], fills["side"] < 0
         for what, column, board in self._charged(rows):
             mine = np.isin(fills["symbol"], [place for place, row in enumerate(rows) if self.board(row) == board])
-            part = market.charges[market.board[fills["symbol"]], fills["bar"]]
+            rate = schedule.rates(board, what, days)[fills["bar"]]
             if column == schedule.SHARE_SOLD:
-                paid = np.minimum(fills["quantity"] * part[:, column], part[:, schedule.MOST_SOLD])
+                most = market.charges[market.board[fills["symbol"]], fills["bar"], schedule.MOST_SOLD]
+                paid = np.minimum(fills["quantity"] * rate, most)
             else:
-                paid = value * part[:, column]
+                paid = value * rate
             owed = float(np.where(mine & (is_sell | (column == schedule.BOTH)), paid, 0.0).sum() * costs.levies)
-            found[what] = found.get(what, 0.0) + owed
+            name = schedule.SAME_CHARGE.get(what, what)
+            found[name] = found.get(name, 0.0) + owed
             found["commission"] -= owed
         return found
 

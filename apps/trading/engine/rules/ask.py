@@ -63,8 +63,24 @@ def _price_refusal(rules: DayRules, ask: Mapping[str, Any], limits: tuple[float,
         return "tick"
     if limits and not limits[1] <= price <= limits[0]:
         return "price_limit"
+    if _outside_cage(rules, ask, price):
+        return "price_cage"
     at_limit = limits is not None and price == (limits[1] if ask.get("side") == "sell" else limits[0])
     return "locked_at_limit" if at_limit and ask.get("locked") else ""
+
+
+def _outside_cage(rules: DayRules, ask: Mapping[str, Any], price: float) -> bool:
+    """Return whether a limit order lies too far through the best quote of the other side (continuous trading).
+
+    Where the other side is empty its own side counts, then the last price, then the close before.
+    """
+    if ask.get("order", "limit") != "limit" or ask.get("auction"):
+        return False
+    sell = ask.get("side") == "sell"
+    names = ("best_bid", "best_ask") if sell else ("best_ask", "best_bid")
+    quote = next((float(ask[name]) for name in (*names, "last", "prev_close") if ask.get(name)), None)
+    named = any(ask.get(name) for name in (*names, "last"))
+    return named and quote is not None and not rules.within_cage(price, quote, sell=sell)
 
 
 def _quantity_refusal(rules: DayRules, ask: Mapping[str, Any]) -> str:
@@ -96,6 +112,9 @@ def fee(market: str, day: date, ask: Mapping[str, Any]) -> float:
     name, notional, sell = str(ask["fee"]), float(ask.get("notional", 0.0)), ask.get("side") == "sell"
     board = str(ask.get("board", DEFAULT_BOARD.get(market, "")))
     row = find_row(market, board, name, day)
+    both = find_row(market, board, f"{name}_both", day)
+    if row is None and both is not None:
+        return notional * float(both.value)
     if row is None:
         raise Refusal(
             "no_rule",

@@ -58,6 +58,19 @@ class DayRules:
     settle: int
     maxima: tuple[float, float] | None = None
     min_notional: float = 0.0
+    cage: tuple[float, int] | None = None
+
+    def within_cage(self, price: float, quote: float, *, sell: bool) -> bool:
+        """Return whether a limit order at ``price`` may be given while the other side's best price is ``quote``.
+
+        A buy may lie above it by a share of it or by some ticks, whichever is more; a sell mirrored.
+        """
+        if self.cage is None:
+            return True
+        base, share, room = Decimal(str(quote)), Decimal(str(self.cage[0])), self.cage[1] * Decimal(str(self.tick))
+        if sell:
+            return Decimal(str(price)) >= min(base * (1 - share), base - room)
+        return Decimal(str(price)) <= max(base * (1 + share), base + room)
 
     def limits(self, previous: float) -> tuple[float, float] | None:
         """Return (limit up, limit down) after a close of ``previous``: half up, at least one tick away."""
@@ -103,11 +116,12 @@ def day_rules(
         )
     lot = _value(market, board, "lot", day)
     maxima, notional = find_row(market, board, "maximum", day), find_row(market, board, "min_notional", day)
+    cage = find_row(market, board, "cage", day)
     band = _band(market, board, day, st=st, delisting=delisting, listed_for=listed_for)
     return DayRules(
         market, board, day, band, float(_value(market, board, "tick", day)), float(lot[0]), float(lot[1]),
         int(_value(market, board, "settle", day)), maxima.value if maxima else None,
-        float(notional.value) if notional else 0.0,
+        float(notional.value) if notional else 0.0, cage.value if cage else None,
     )  # fmt: skip
 
 

@@ -21,10 +21,12 @@ Days = NDArray[np.datetime64]
 BOTH, SELL, SHARE_SOLD, MOST_SOLD = range(4)
 #: What a market charges beside the commission: rule, column.
 CHARGES: dict[str, tuple[tuple[str, int], ...]] = {
-    "CN": (("transfer_fee", BOTH), ("stamp_duty", SELL)),
+    "CN": (("transfer_fee", BOTH), ("stamp_duty", SELL), ("stamp_duty_both", BOTH)),
     "US": (("sec_fee", SELL), ("taf", SHARE_SOLD)),
     "CRYPTO": (),
 }
+#: A charge that was taken in another way at other times is one charge to a reader.
+SAME_CHARGE = {"stamp_duty_both": "stamp_duty"}
 #: Bands are whole numbers of this part.
 PART = 10_000
 
@@ -68,22 +70,29 @@ def charges(board: Board, days: Days) -> Floats:
     found = np.zeros((len(days), 4))
     found[:, MOST_SOLD] = np.inf
     for what, column in CHARGES[board[0]]:
-        for row, mine in over(board, what, days):
-            if column == SHARE_SOLD:
-                found[mine, SHARE_SOLD], found[mine, MOST_SOLD] = row.value
-            else:
-                found[mine, column] = row.value
+        found[:, column] += rates(board, what, days)
+        if column == SHARE_SOLD:
+            for row, mine in over(board, what, days):
+                found[mine, MOST_SOLD] = row.value[1]
+    return found
+
+
+def rates(board: Board, what: str, days: Days) -> Floats:
+    """Return the rate (T,) of one charge, of money or (what is taken by share) of shares; 0 where no row is known."""
+    found = np.zeros(len(days))
+    for row, mine in over(board, what, days):
+        found[mine] = row.value[0] if isinstance(row.value, tuple) else row.value
     return found
 
 
 def uncharged(board: Board, days: Days) -> dict[str, tuple[str, str]]:
     """Return for each charge the first and last day on which no row tells it, as ISO dates."""
-    gaps = {}
+    ruled: dict[str, NDArray[np.bool_]] = {}
     for what, _ in CHARGES[board[0]]:
-        missing = days[~known(board, what, days)]
-        if len(missing):
-            gaps[what] = (str(missing[0]), str(missing[-1]))
-    return gaps
+        name = SAME_CHARGE.get(what, what)
+        ruled[name] = known(board, what, days) | ruled.get(name, np.zeros(len(days), dtype=bool))
+    missing = {what: days[~told] for what, told in ruled.items()}
+    return {what: (str(gap[0]), str(gap[-1])) for what, gap in missing.items() if len(gap)}
 
 
 def limits(

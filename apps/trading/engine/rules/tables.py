@@ -20,6 +20,10 @@ SSE_2026 = "https://www.sse.com.cn c_20260424_10816492 (articles 3.3.13, 3.3.17)
 T1_SZSE = "https://www.szse.cn/aboutus/sse/events/t20070328_497829.html"
 T0_SSE = "https://www.sse.com.cn c_20230418_5720107"
 STAMP = "https://www.gov.cn/zhengce/zhengceku/202308/content_6900443.htm"
+STAMP_BEFORE = (
+    "Notices of the Ministry of Finance and the State Administration of Taxation (from 2005: 财税〔2005〕11号, "
+    "财税〔2007〕84号); the notices were not read again"
+)
 TRANSFER = "https://www.chinaclear.cn 202204/837e3c"
 COMMISSION = "https://www.chinatax.gov.cn 200202/c1209808"
 STAMP_LAW = (
@@ -27,8 +31,9 @@ STAMP_LAW = (
 )
 STAR_GUIDE = "https://star.sse.com.cn/en/gettingstarted/features/trading"
 LOTS = "Quotations of the SSE and SZSE trading rules; the article of 2026 was not read"
+CAGES = "Quotations of the valid price range in the trading rules of SZSE and BSE; the articles were not read"
 DELISTING = "Delisting rules of SSE and SZSE of 2020-12-31, as recorded by marina-rules 2026.10.26.5"
-SECTION_31 = "SEC fee rate advisories for Section 31; the notice was not read again"
+SECTION_31 = "SEC fee rate advisories for Section 31 and FINRA's notices of them; the advisories were not read again"
 TAF = "FINRA Section 1 of Schedule A, trading activity fee; the notice was not read again"
 REG_NMS = "Regulation NMS, Rule 612"
 SETTLEMENT = "SEC Rule 15c6-1"
@@ -107,11 +112,27 @@ CHINA: tuple[Row, ...] = (
     ),
     # (share of the quote, ticks): a buy at most the higher of the two above the best ask, a sell mirrored.
     _cn("main", "cage", (0.02, 10), "2023-04-10", SSE_2026, "", "secondary"),
+    _cn("chinext", "cage", (0.02, 0), "2020-08-24", CAGES, "2023-04-09", "secondary"),
+    _cn("chinext", "cage", (0.02, 10), "2023-04-10", CAGES, "", "secondary"),
+    _cn("star", "cage", (0.02, 0), "2019-07-22", STAR_GUIDE, "", "secondary"),
+    _cn("bse", "cage", (0.05, 10), "2021-11-15", CAGES, "", "secondary"),
     *(
         _cn(board, what, 0.0, "1998-04-07", source, "", "secondary")
         for board in ("etf", "etf_20", "etf_t0")
         for what, source in (("stamp_duty", STAMP_LAW), ("transfer_fee", TRANSFER))
     ),
+    # Until 2008-09-18 buyer and seller paid it.
+    *(
+        _cn(board, "stamp_duty_both", 0.0, "1998-04-07", STAMP_LAW, "", "secondary")
+        for board in ("etf", "etf_20", "etf_t0")
+    ),
+    _cn("*", "stamp_duty_both", 0.003, "1992-06-12", STAMP_BEFORE, "1997-05-09", "secondary"),
+    _cn("*", "stamp_duty_both", 0.005, "1997-05-10", STAMP_BEFORE, "1998-06-11", "secondary"),
+    _cn("*", "stamp_duty_both", 0.004, "1998-06-12", STAMP_BEFORE, "2001-11-15", "secondary"),
+    _cn("*", "stamp_duty_both", 0.002, "2001-11-16", STAMP_BEFORE, "2005-01-23", "secondary"),
+    _cn("*", "stamp_duty_both", 0.001, "2005-01-24", STAMP_BEFORE, "2007-05-29", "secondary"),
+    _cn("*", "stamp_duty_both", 0.003, "2007-05-30", STAMP_BEFORE, "2008-04-23", "secondary"),
+    _cn("*", "stamp_duty_both", 0.001, "2008-04-24", STAMP_BEFORE, "2008-09-18", "secondary"),
     _cn("*", "stamp_duty", 0.001, "2008-09-19", STAMP, "2023-08-27"),
     _cn("*", "stamp_duty", 0.0005, "2023-08-28", STAMP),
     _cn("*", "transfer_fee", 0.00002, "2015-08-01", TRANSFER, "2022-04-28"),
@@ -127,6 +148,31 @@ US: tuple[Row, ...] = (
     _row("US", "stock", "cash_days", 2, "2017-09-05", SETTLEMENT, "2024-05-27"),
     _row("US", "stock", "cash_days", 1, "2024-05-28", SETTLEMENT),
     # Money for each unit of money sold.
+    _row("US", "*", "sec_fee", 15.0e-6, "2001-12-28", SECTION_31, "2002-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 30.1e-6, "2002-04-01", SECTION_31, "2003-03-21", "secondary"),
+    _row("US", "*", "sec_fee", 25.2e-6, "2003-03-22", SECTION_31, "2003-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 46.8e-6, "2003-04-01", SECTION_31, "2004-02-21", "secondary"),
+    _row("US", "*", "sec_fee", 39.0e-6, "2004-02-22", SECTION_31, "2004-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 23.4e-6, "2004-04-01", SECTION_31, "2005-01-06", "secondary"),
+    _row("US", "*", "sec_fee", 32.9e-6, "2005-01-07", SECTION_31, "2005-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 41.8e-6, "2005-04-01", SECTION_31, "2005-12-21", "secondary"),
+    _row("US", "*", "sec_fee", 30.7e-6, "2005-12-22", SECTION_31, "2007-03-16", "secondary"),
+    _row("US", "*", "sec_fee", 15.3e-6, "2007-03-17", SECTION_31, "2008-01-24", "secondary"),
+    _row("US", "*", "sec_fee", 11.0e-6, "2008-01-25", SECTION_31, "2008-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 5.6e-6, "2008-04-01", SECTION_31, "2009-04-09", "secondary"),
+    _row("US", "*", "sec_fee", 25.7e-6, "2009-04-10", SECTION_31, "2010-01-14", "secondary"),
+    _row("US", "*", "sec_fee", 12.7e-6, "2010-01-15", SECTION_31, "2010-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 16.9e-6, "2010-04-01", SECTION_31, "2011-01-20", "secondary"),
+    _row("US", "*", "sec_fee", 19.2e-6, "2011-01-21", SECTION_31, "2012-02-20", "secondary"),
+    _row("US", "*", "sec_fee", 18.0e-6, "2012-02-21", SECTION_31, "2012-03-31", "secondary"),
+    _row("US", "*", "sec_fee", 22.4e-6, "2012-04-01", SECTION_31, "2013-05-24", "secondary"),
+    _row("US", "*", "sec_fee", 17.4e-6, "2013-05-25", SECTION_31, "2014-03-17", "secondary"),
+    _row("US", "*", "sec_fee", 22.1e-6, "2014-03-18", SECTION_31, "2015-02-13", "secondary"),
+    _row("US", "*", "sec_fee", 18.4e-6, "2015-02-14", SECTION_31, "2016-02-15", "secondary"),
+    _row("US", "*", "sec_fee", 21.8e-6, "2016-02-16", SECTION_31, "2017-07-03", "secondary"),
+    _row("US", "*", "sec_fee", 23.1e-6, "2017-07-04", SECTION_31, "2018-05-21", "secondary"),
+    _row("US", "*", "sec_fee", 13.0e-6, "2018-05-22", SECTION_31, "2019-04-15", "secondary"),
+    _row("US", "*", "sec_fee", 20.7e-6, "2019-04-16", SECTION_31, "2020-02-17", "secondary"),
     _row("US", "*", "sec_fee", 22.1e-6, "2020-02-18", SECTION_31, "2021-02-24", "secondary"),
     _row("US", "*", "sec_fee", 5.1e-6, "2021-02-25", SECTION_31, "2022-05-13", "secondary"),
     _row("US", "*", "sec_fee", 22.9e-6, "2022-05-14", SECTION_31, "2023-02-26", "secondary"),

@@ -1,0 +1,141 @@
+"""Cases said in words, in other columns, or with parts left out: what they mean is found, and worked out here again."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from quant_platform.reference.runner import run_cases
+
+DAYS = [f"2020-01-{day:02}" for day in range(2, 31)]
+RNG = np.random.Generator(np.random.PCG64(7))
+CLOSE = np.round(100 * np.exp(np.cumsum(RNG.normal(0, 0.02, len(DAYS)))), 2).tolist()
+OTHER = np.round(50 * np.exp(np.cumsum(RNG.normal(0, 0.02, len(DAYS)))), 2).tolist()
+
+
+@pytest.fixture
+def area(tmp_path):
+    for name in ("cases", "data"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def write(area, name, header, rows):
+    lines = [",".join(header), *(",".join(map(str, row)) for row in rows)]
+    (area / "data" / name).write_text("\n".join(lines), encoding="utf-8")
+
+
+def only(area, **case):
+    (area / "cases" / "one.json").write_text(json.dumps({"id": "one", **case}), encoding="utf-8")
+    return run_cases(area / "cases", area / "data")["cases"][0]
+
+
+def changes(values):
+    return [b / a - 1 for a, b in pairwise(values)]
+
+
+def ratio(returns, year=252.0, free=0.0):
+    excess = [r - free / year for r in returns]
+    mean = sum(excess) / len(excess)
+    return mean / math.sqrt(sum((r - mean) ** 2 for r in excess) / (len(excess) - 1)) * math.sqrt(year)
+
+
+class TestMetrics:
+    def test_the_words_name_column_sessions_and_what_is_free_of_risk(self, area):
+        newest_first = list(zip(DAYS, OTHER, CLOSE, strict=True))[::-1]
+        write(area, "a.csv", ["Date", "Close", "Adj Close"], newest_first)
+        words = (
+            "Adjusted close 2020-01-05..2020-01-20, daily returns minus 0.04/250, 250 a year, without the first bar."
+        )
+        wanted = ratio(changes(CLOSE[3:19]), 250, 0.04)
+        found = only(
+            area, kind="metrics", data="a.csv", rules=words, expect={"sharpe": wanted}, tolerance={"relative": 1e-9}
+        )
+        assert found["passed"], repr(found)
+
+    def test_two_files_are_a_pair_of_half_the_money_each(self, area):
+        write(area, "a.csv", ["date", "close"], zip(DAYS, CLOSE, strict=True))
+        write(area, "b.csv", ["date", "close"], zip(DAYS, OTHER, strict=True))
+        pair = [(a - b) / 2 for a, b in zip(changes(CLOSE), changes(OTHER), strict=True)]
+        found = only(
+            area, kind="metrics", data="a.csv + b.csv", rules="long the first, short the second",
+            expect={"sharpe": ratio(pair)}, tolerance={"relative": 1e-9},
+        )  # fmt: skip
+        assert found["passed"], repr(found)
+
+    def test_qlib_adds_returns_up_over_238_days(self, area):
+        write(area, "a.csv", ["date", "close"], zip(DAYS, CLOSE, strict=True))
+        returns = changes(CLOSE[4:])
+        sums = np.cumsum(returns)
+        wanted = {
+            "annualized_return": sum(returns) / len(returns) * 238, "information_ratio": ratio(returns, 238),
+            "max_drawdown": float((sums - np.maximum.accumulate(sums)).min()),
+        }  # fmt: skip
+        words = "sessions 2020-01-07..2020-01-30 (first return from 2020-01-06): mean*238, running SUM of returns"
+        found = only(area, kind="metrics", data="a.csv", rules=words, expect=wanted, tolerance={"relative": 1e-9})
+        assert found["passed"], repr(found)
+
+    def test_a_single_column_of_numbers_holds_the_prices(self, area):
+        write(area, "a.csv", ["date", "SPY"], zip(DAYS, CLOSE, strict=True))
+        expect = {"total_return": CLOSE[-1] / CLOSE[0] - 1}
+        assert only(area, kind="metrics", data="a.csv", expect=expect, tolerance={"relative": 1e-9})["passed"]
+
+
+class TestPortfolio:
+    WORDS = "mu=(prod(1+r))^(252/n)-1; S=pairwise cov*252; long-only; rf=0.02; "
+
+    def test_a_wanted_return_and_a_wanted_volatility_lie_on_the_frontier(self, area):
+        rng = np.random.Generator(np.random.PCG64(3))
+        prices = np.round(100 * np.exp(np.cumsum(rng.normal([0.001, 0.0003], [0.02, 0.01], (300, 2)), axis=0)), 4)
+        write(area, "p.csv", ["date", "A", "B"], ((f"d{i}", *row) for i, row in enumerate(prices.tolist())))
+        returns = prices[1:] / prices[:-1] - 1
+        mean, cov = np.prod(1 + returns, axis=0) ** (252 / 299) - 1, np.cov(returns.T) * 252
+        # With two assets the wanted return alone tells the weights.
+        weights = np.where(mean == mean.max(), 0.9, 0.1)
+        target, vol = float(mean @ weights), math.sqrt(weights @ cov @ weights)
+        for words in (f"target return {target:.9f}", f"target volatility {vol:.9f}"):
+            found = only(
+                area, kind="portfolio", data="p.csv", rules=self.WORDS + words, expect={"ret": target, "vol": vol},
+                tolerance={"relative": 1e-5},
+            )  # fmt: skip
+            assert found["passed"], repr(found)
+        found = only(area, kind="portfolio", data="p.csv", rules=self.WORDS + "target return 99.5", expect={"ret": 1.0})
+        assert "no portfolio" in found["error"]
+
+
+class TestBacktest:
+    def test_day_and_time_in_two_columns_and_other_names_of_costs(self, area):
+        rows = [("2020-01-02", f"09:{minute:02}:00", price, price) for minute, price in enumerate((10, 10, 12))]
+        write(area, "m.csv", ["Date", "Time", "Open", "Close"], rows)
+        found = only(
+            area, kind="backtest", bars={"file": "m.csv", "format": "csv"}, cash=1000.0, strategy={"type": "buy_hold"},
+            sizing={"type": "fixed_shares", "shares": 10}, costs={"commission_rate": 0.001, "min_fee": 5},
+            expect={"final_equity": 1000 - 5 + 20, "fees": 5.0}, tolerance={"relative": 1e-9},
+        )  # fmt: skip
+        assert found["passed"], repr(found)
+
+
+class TestTopk:
+    @pytest.mark.parametrize(
+        ("region", "held"), [({}, 95_000 // 30 * 30), ({"region": "cn"}, 95_000 // 30 // 100 * 100 * 30)]
+    )
+    def test_what_a_case_leaves_out_is_the_regions(self, area, region, held):
+        days = DAYS[:2]
+        write(
+            area,
+            "p.csv",
+            ["instrument", "datetime", "close", "factor", "change"],
+            (("A", day, 29 + n, 1, 0) for n, day in enumerate(days)),
+        )
+        write(area, "s.csv", ["datetime", "instrument", "score"], ((day, "A", 1) for day in days))
+        cost = max(held * 0.0005, 5)
+        found = only(
+            area, kind="topk_dropout", data="p.csv", scores="s.csv",
+            config={"ex": {}, "st": {"topk": 1, "n_drop": 1}, "acct": 100_000, **region},
+            expect={"final_account": 100_000 - cost, "total_cost": cost}, tolerance={"relative": 1e-9},
+        )  # fmt: skip
+        assert found["passed"], repr(found)
