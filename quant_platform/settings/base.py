@@ -189,8 +189,15 @@ LOGGING = {
         }
     },
     # Standard output carries the documents of --json; the log goes to standard error.
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "supervisor": {"class": "apps.sessions.adapters.sudden_death.TellSupervisor"},
+    },
     "root": {"handlers": ["stderr"], "level": VALUES["LOG_LEVEL"]},
-    "loggers": {"daphne.http_protocol": {"level": "WARNING"}, "django.channels.server": {"level": "WARNING"}},
+    "loggers": {
+        "daphne.http_protocol": {"level": "WARNING"},
+        "django.channels.server": {"level": "WARNING"},
+        "django-q": {"handlers": ["supervisor"]},
+    },
 }
 PROMETHEUS_EXPORT_MIGRATIONS = False

@@ -20,12 +20,14 @@ from pathlib import Path
 import psutil
 
 from apps.sessions.runner.children import SOCKET_VARIABLE, can_fork, child_variables
-from apps.sessions.runner.process import kill_number, signal_group
+from apps.sessions.runner.process import kill_number, signal_group, suspicion_file
 
 POLL_SECONDS = 0.2
 #: A service that dies sooner than this after its start waits longer before the next one.
 HEALTHY_SECONDS = 5.0
 CHILD_GRACE = 10.0
+#: The guard of a cluster that was ended may still have had something to say.
+LAST_WORDS = 1.0
 
 
 @dataclass
@@ -70,14 +72,18 @@ class Supervisor:
 
     def __init__(self, services: list[Service], drain_file: Path, say: Callable[[str], None]) -> None:
         self.services, self.drain_file, self.say = services, drain_file, say
-        self.stopping = self.renew_cluster = False
+        self.stopping = self.renew_cluster = self.worker_died = False
+        self.suspicion = suspicion_file(drain_file)
 
     def run(self) -> None:
         self.drain_file.unlink(missing_ok=True)
+        self.suspicion.unlink(missing_ok=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "stopping", True))
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "renew_cluster", True))
+        if hasattr(signal, "SIGUSR2"):
+            signal.signal(signal.SIGUSR2, lambda *_: setattr(self, "worker_died", True))
         for service in self.services:
             service.start()
         try:
@@ -90,14 +96,32 @@ class Supervisor:
     def _look(self) -> None:
         for service in self.services:
             service.descendants()
+        if self.worker_died:
+            self.worker_died = False
+            self._doubt_cluster()
+        for service in self.services:
             if self.renew_cluster and service.name == "cluster" and service.process is not None:
                 self.renew_cluster = False
+                self.suspicion.unlink(missing_ok=True)
                 self.say("the cluster does not answer; starting another")
                 self._end_sessions(service)
                 signal_group(service.process, kill_number())
                 service.process.wait()
             if service.dead():
                 self._restart(service)
+
+    def _doubt_cluster(self) -> None:
+        """A launcher was killed, and the cluster may be deaf. Where nothing runs another costs nothing;
+        else whoever waits in vain is believed sooner than usual."""
+        if any(
+            time.monotonic() - service.started < LAST_WORDS for service in self.services if service.name == "cluster"
+        ):
+            return
+        if any(is_session(process) for service in self.services for process in service.group):
+            self.suspicion.parent.mkdir(parents=True, exist_ok=True)
+            self.suspicion.touch()
+        else:
+            self.renew_cluster = True
 
     def _restart(self, service: Service) -> None:
         now = time.monotonic()

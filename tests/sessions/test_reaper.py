@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,12 +15,15 @@ from django.utils import timezone
 from apps.accounts.models import Notice
 from apps.sessions.models import Attempt, Checkpoint, Session
 from apps.sessions.notices import reason_text
+from apps.sessions.runner.process import suspicion_file
 from apps.sessions.services import reaper
 from apps.sessions.services.claim import waiting
 from apps.sessions.services.endings import attempt_lost
+from apps.sessions.services.frozen import Frozen, stands_still
 from apps.sessions.services.reaper import reap_once
+from apps.sessions.services.workers import launcher_name
 from tests.sessions.live_fixtures import make_session
-from tests.sessions.machine import claimed, payloads, queued, reclaimed
+from tests.sessions.machine import claimed, eventually, payloads, queued, reclaimed
 
 pytestmark = pytest.mark.django_db
 
@@ -135,6 +143,39 @@ def test_a_cluster_that_starts_nothing_is_called_deaf(alice):
     assert reap_once().deaf
     make_session(alice, status="completed", started_at=ago(seconds=1))
     assert not reap_once().deaf
+
+
+def test_after_the_death_of_a_launcher_a_wait_is_believed_sooner(alice, monkeypatch, tmp_path):
+    drain = tmp_path / "drain.7"
+    monkeypatch.setenv("QP_DRAIN_FILE", str(drain))
+    queued(alice, queued_at=ago(seconds=4))
+    assert not reap_once().deaf
+    said = suspicion_file(drain)
+    said.touch()
+    assert reap_once().deaf
+    os.utime(said, (time.time() - 100,) * 2)
+    assert not reap_once().deaf, "an old suspicion counts no more"
+
+
+def test_a_process_that_stands_still_is_taken_back_at_the_second_look(alice):
+    session, frozen = claimed(alice), Frozen()
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        Session.objects.filter(pk=session.pk).update(pid=sleeper.pid, worker=launcher_name())
+        assert (frozen.look(), frozen.look()) == (0, 0), "one that only waits is let be"
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        eventually(lambda: stands_still(sleeper.pid))
+        assert frozen.look() == 0
+        Session.objects.filter(pk=session.pk).update(worker="elsewhere:1:2")
+        assert frozen.look() == 0, "another host's is left to its lease"
+        Session.objects.filter(pk=session.pk).update(worker=launcher_name())
+        assert (frozen.look(), frozen.look()) == (0, 1)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    session.refresh_from_db()
+    assert (session.status, session.reason_code) == ("queued", "lost")
+    assert not stands_still(sleeper.pid)
 
 
 def test_the_retry_of_an_expired_lease_keeps_the_log_whole(alice):

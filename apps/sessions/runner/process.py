@@ -54,3 +54,8 @@ def supervisor_gone() -> bool:
     """Tell whether the supervisor that started us was killed; without one there is nothing to miss."""
     pid = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
     return pid > 0 and not psutil.pid_exists(pid)
+
+
+def suspicion_file(drain_file: Path) -> Path:
+    """Return the file by which a supervisor says that a launcher was killed while sessions ran."""
+    return drain_file.with_suffix(".launcher-died")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from django.db.models import Q
 from django.utils import timezone
@@ -12,12 +16,15 @@ from apps.sessions.adapters.doorbell import ring
 from apps.sessions.engine.states import ON_A_WORKER
 from apps.sessions.forecast import Forecast
 from apps.sessions.models import Session, Worker
+from apps.sessions.runner.process import suspicion_file
 from apps.sessions.services.claim import blocked, waiting
 from apps.sessions.services.endings import attempt_lost
 from apps.sessions.services.workers import worker_draining
 
 RING_AFTER = timedelta(seconds=2)
 DEAF_AFTER = timedelta(seconds=15)
+#: The same after a launcher was killed, for as long as the suspicion is fresh.
+DEAF_AFTER_DEATH, SUSPICION_LASTS = timedelta(seconds=3), 60.0
 FORGET_WORKERS_AFTER = timedelta(hours=1)
 #: Above every lease that the claim or a session writes.
 LONGEST = timedelta(minutes=5)
@@ -30,6 +37,16 @@ class Reaped:
     expired: int
     rung: int
     deaf: bool
+
+
+def deaf_after() -> timedelta:
+    """Return how long a session waits in vain before the cluster is called deaf."""
+    drain_file = os.environ.get("QP_DRAIN_FILE", "")
+    with contextlib.suppress(OSError):
+        age = time.time() - suspicion_file(Path(drain_file)).stat().st_mtime if drain_file else SUSPICION_LASTS
+        if 0 <= age < SUSPICION_LASTS:
+            return DEAF_AFTER_DEATH
+    return DEAF_AFTER
 
 
 def reap_once() -> Reaped:
@@ -65,5 +82,6 @@ def _ring_for_waiting() -> tuple[int, bool]:
             .values_list("started_at", flat=True)
             .first()
         )
-        return 1, now - since > DEAF_AFTER and (newest is None or now - newest > DEAF_AFTER)
+        patience = deaf_after()
+        return 1, now - since > patience and (newest is None or now - newest > patience)
     return 0, False

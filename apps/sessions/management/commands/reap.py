@@ -15,6 +15,7 @@ from django.db import DatabaseError, close_old_connections
 
 from apps.sessions.engine.load import Load
 from apps.sessions.runner.process import die_with_parent
+from apps.sessions.services.frozen import Frozen
 from apps.sessions.services.reaper import reap_once
 from apps.sessions.services.workers import beat
 
@@ -28,13 +29,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
         die_with_parent(supervisor)
-        quiet_until, load = 0.0, Load(settings.QP_CPU_BUSY)
+        quiet_until, load, frozen = 0.0, Load(settings.QP_CPU_BUSY), Frozen()
         psutil.cpu_percent()  # The first reading is a start to count from.
         while True:
             try:
                 since = load.feed(psutil.cpu_percent() / 100, time.time())
                 beat(datetime.fromtimestamp(since, tz=UTC) if since is not None else None)
                 deaf = reap_once().deaf
+                frozen.look()
             except DatabaseError as error:
                 self.stderr.write(f"reap: {error}")
                 close_old_connections()

@@ -1,0 +1,98 @@
+"""The supervisor's judgement of a cluster in which a launcher was killed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from apps.sessions.adapters.sudden_death import TellSupervisor
+from quant_platform.supervisor import supervisor as module
+from quant_platform.supervisor.supervisor import Service, Supervisor
+
+
+class Process:
+    """A process of a service, as far as the supervisor asks."""
+
+    def __init__(self, *words):
+        self.words = list(words)
+
+    def cmdline(self):
+        if not self.words:
+            raise psutil.NoSuchProcess(1)
+        return self.words
+
+
+@pytest.fixture
+def watch(tmp_path, monkeypatch):
+    """A supervisor over a cluster that has run for a while; what it ended is in ``ended``."""
+    cluster = Service("cluster", [], {}, 1.0, process=SimpleNamespace(poll=lambda: None, pid=1, wait=lambda: None))
+    monkeypatch.setattr(Service, "descendants", lambda self: self.group)
+    said, ended = [], []
+    monkeypatch.setattr(module, "signal_group", lambda process, number: ended.append(number))
+    found = Supervisor([cluster], tmp_path / "drain.1", said.append)
+    monkeypatch.setattr(found, "_end_sessions", lambda service: None)
+    cluster.started = time.monotonic() - 60
+    return SimpleNamespace(it=found, cluster=cluster, said=said, ended=ended)
+
+
+def test_a_cluster_that_runs_nothing_is_renewed_at_once(watch):
+    watch.cluster.group = [Process("python", "manage.py", "qcluster"), Process()]
+    watch.it.worker_died = True
+    watch.it._look()
+    assert watch.ended
+    assert not watch.it.suspicion.exists()
+    watch.it._look()
+    assert len(watch.ended) == 1
+
+
+def test_running_sessions_are_not_disturbed_for_a_suspicion(watch):
+    watch.cluster.group = [Process("python", "manage.py", "run_session", "7", "1")]
+    watch.it.worker_died = True
+    watch.it._look()
+    assert not watch.ended
+    assert watch.it.suspicion.exists()
+    watch.it.renew_cluster = True  # somebody waited in vain
+    watch.it._look()
+    assert watch.ended
+    assert not watch.it.suspicion.exists()
+
+
+def test_the_last_words_of_an_ended_cluster_do_not_end_the_next(watch):
+    watch.cluster.started = time.monotonic()
+    watch.it.worker_died = True
+    watch.it._look()
+    assert not watch.ended
+    assert not watch.it.suspicion.exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="no such signal here")
+@pytest.mark.parametrize(("level", "heard"), [(logging.CRITICAL, 1), (logging.ERROR, 0)])
+def test_a_critical_line_of_the_cluster_reaches_the_supervisor(monkeypatch, level, heard):
+    monkeypatch.setenv("QP_SUPERVISOR_PID", str(os.getpid()))
+    got = []
+    before = signal.signal(signal.SIGUSR2, lambda *_: got.append(1))
+    logger = logging.getLogger("test.cluster")
+    handler = TellSupervisor()
+    logger.addHandler(handler)
+    try:
+        logger.log(level, "reincarnated worker after death")
+    finally:
+        logger.removeHandler(handler)
+        signal.signal(signal.SIGUSR2, before)
+    assert len(got) == heard
+
+
+def test_without_a_supervisor_nobody_is_told(monkeypatch):
+    monkeypatch.delenv("QP_SUPERVISOR_PID", raising=False)
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("nobody is there"))
+    TellSupervisor().emit(logging.LogRecord("x", logging.CRITICAL, "", 0, "dead", (), None))
+
+
+def test_the_cluster_speaks_through_that_handler():
+    assert any(isinstance(one, TellSupervisor) for one in logging.getLogger("django-q").handlers)
