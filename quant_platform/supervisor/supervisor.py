@@ -7,6 +7,7 @@ that go on taking jobs. The kernel ends the services when the supervisor itself 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -28,6 +29,8 @@ HEALTHY_SECONDS = 5.0
 CHILD_GRACE = 10.0
 #: The guard of a cluster that was ended may still have had something to say.
 LAST_WORDS = 1.0
+#: A cluster that was started less long ago may still be starting, on a busy machine.
+START_SECONDS = 30.0
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Supervisor:
 
     def __init__(self, services: list[Service], drain_file: Path, say: Callable[[str], None]) -> None:
         self.services, self.drain_file, self.say = services, drain_file, say
-        self.stopping = self.renew_cluster = self.worker_died = False
+        self.stopping = self.renew_cluster = self.worker_died = self.called_deaf = False
         self.suspicion = suspicion_file(drain_file)
 
     def run(self) -> None:
@@ -81,7 +84,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "stopping", True))
         if hasattr(signal, "SIGUSR1"):
-            signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "renew_cluster", True))
+            signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "called_deaf", True))
         if hasattr(signal, "SIGUSR2"):
             signal.signal(signal.SIGUSR2, lambda *_: setattr(self, "worker_died", True))
         for service in self.services:
@@ -99,6 +102,9 @@ class Supervisor:
         if self.worker_died:
             self.worker_died = False
             self._doubt_cluster()
+        if self.called_deaf:
+            self.called_deaf = False
+            self.renew_cluster = self._cluster_age() > START_SECONDS
         for service in self.services:
             if self.renew_cluster and service.name == "cluster" and service.process is not None:
                 self.renew_cluster = False
@@ -110,12 +116,15 @@ class Supervisor:
             if service.dead():
                 self._restart(service)
 
+    def _cluster_age(self) -> float:
+        """Return the seconds since the cluster was started; infinite where none runs."""
+        ages = (time.monotonic() - service.started for service in self.services if service.name == "cluster")
+        return min(ages, default=math.inf)
+
     def _doubt_cluster(self) -> None:
         """A launcher was killed, and the cluster may be deaf. Where nothing runs another costs nothing;
         else whoever waits in vain is believed sooner than usual."""
-        if any(
-            time.monotonic() - service.started < LAST_WORDS for service in self.services if service.name == "cluster"
-        ):
+        if self._cluster_age() < LAST_WORDS:
             return
         if any(is_session(process) for service in self.services for process in service.group):
             self.suspicion.parent.mkdir(parents=True, exist_ok=True)

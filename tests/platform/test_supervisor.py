@@ -57,7 +57,7 @@ def test_running_sessions_are_not_disturbed_for_a_suspicion(watch):
     watch.it._look()
     assert not watch.ended
     assert watch.it.suspicion.exists()
-    watch.it.renew_cluster = True  # somebody waited in vain
+    watch.it.called_deaf = True  # somebody waited in vain
     watch.it._look()
     assert watch.ended
     assert not watch.it.suspicion.exists()
@@ -69,6 +69,16 @@ def test_the_last_words_of_an_ended_cluster_do_not_end_the_next(watch):
     watch.it._look()
     assert not watch.ended
     assert not watch.it.suspicion.exists()
+
+
+def test_a_cluster_that_may_still_be_starting_is_not_called_deaf(watch):
+    watch.cluster.started = time.monotonic() - 10
+    watch.it.called_deaf = True
+    watch.it._look()
+    assert not watch.ended
+    watch.cluster.started = time.monotonic() - 60
+    watch.it._look()
+    assert not watch.ended, "a call that was not believed is not kept"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="no such signal here")
