@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import DataError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -19,6 +19,7 @@ from apps.accounts.engine.depth import too_deep
 from apps.marketdata.api import router as marketdata_router
 from apps.marketdata.features_api import router as features_router
 from apps.marketdata.feeds_api import router as feeds_router
+from apps.marketdata.historical_api import router as historical_router
 from apps.marketdata.market_api import router as market_router
 from apps.marketdata.quotes_api import router as quotes_router
 from apps.monitoring.api import router as monitoring_router
@@ -31,6 +32,7 @@ from apps.sessions.api_start import router as start_router
 from apps.strategies.api import router as strategies_router
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+from apps.ui.problems import problem
 from apps.ui.refusals import refusal_text
 from quant_platform.version import VERSION
 
@@ -62,23 +64,11 @@ api.add_router("/sessions", sessions_router)
 api.add_router("/sessions", report_router)
 api.add_router("/sessions", capsule_router)
 api.add_router("", marketdata_router)
+api.add_router("", historical_router)
 api.add_router("", features_router)
 api.add_router("", market_router)
 api.add_router("", quotes_router)
 api.add_router("/feeds", feeds_router)
-
-
-def problem(status: int, code: str, detail: str, **extra: Any) -> JsonResponse:
-    """Return an RFC 9457 problem document."""
-    body = {
-        "type": f"urn:quant-platform:{code}",
-        "status": status,
-        "code": code,
-        "title": code.replace("_", " "),
-        "detail": detail,
-        **extra,
-    }
-    return JsonResponse(body, status=status, content_type="application/problem+json")
 
 
 @api.exception_handler(Refusal)

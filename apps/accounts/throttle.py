@@ -13,11 +13,12 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
 from apps.accounts.api_auth import bearer_of
 from apps.accounts.requests import client_address
+from apps.ui.problems import problem
 
 WINDOW = 60
 #: Probes ask every few seconds and tell nothing that is worth guessing.
@@ -50,11 +51,7 @@ def refusal(now: float) -> HttpResponse:
     """Return the 429 with the seconds until the window ends."""
     wait = max(1, int(WINDOW - now % WINDOW) + 1)
     detail = gettext("Too many requests. Try again in %(seconds)s s.") % {"seconds": wait}
-    body = {
-        "type": "urn:quant-platform:too_many_requests", "status": 429, "code": "too_many_requests",
-        "title": "too many requests", "detail": detail, "retry_after": wait,
-    }  # fmt: skip
-    answer = JsonResponse(body, status=429, content_type="application/problem+json")
+    answer = problem(429, "too_many_requests", detail, retry_after=wait)
     answer["Retry-After"] = str(wait)
     return answer
 

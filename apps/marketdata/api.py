@@ -1,28 +1,24 @@
-"""API of this room: the catalogue, findings, a new check, bars by symbol."""
+"""API of this room: the catalogue, findings, a new check."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import numpy as np
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
 from apps.marketdata.exports import TYPES, chosen_mode, export_bytes, export_table
-from apps.marketdata.historical import history
-from apps.marketdata.models import Dataset, Severity, Verdict
+from apps.marketdata.models import Severity, Verdict
 from apps.marketdata.presenters import dataset_document, difference_document, finding_document
 from apps.marketdata.quality_report import quality_report, report_rows
 from apps.marketdata.selectors import (
     check_latest,
-    dataset_by_name,
     dataset_events,
     dataset_for_user,
     dataset_list,
     dataset_membership,
-    dataset_with_symbol,
     finding_list,
 )
 from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix, dataset_label
@@ -153,27 +149,3 @@ def export(
     found = dataset_for_user(_user(request), dataset_id)
     data = export_bytes(export_table(found, symbol=symbol, mode=chosen_mode(prices)), format)
     return HttpResponse(data, content_type=TYPES[format])
-
-
-@router.get("/data/historical/{symbol}", summary="Bars of a symbol, as JSON or (Accept: text/csv) as CSV")
-def historical(
-    request: HttpRequest, symbol: str, start: str = "", end: str = "", dataset: str = "", fields: str = ""
-) -> HttpResponse:
-    chosen = dataset_by_name(_user(request), dataset) if dataset else dataset_with_symbol(_user(request), symbol)
-    wanted = [name.strip() for name in fields.split(",") if name.strip()]
-    table = history(chosen, symbol, start, end, wanted)
-    table["time"] = table["time"].dt.strftime("%Y-%m-%d" if chosen.frequency in {"1d", "1w"} else "%Y-%m-%dT%H:%M:%SZ")
-    if "text/csv" in request.headers.get("Accept", ""):
-        return HttpResponse(table.to_csv(index=False), content_type="text/csv; charset=utf-8")
-    return JsonResponse(_document(chosen, symbol, table))
-
-
-def _document(dataset: Dataset, symbol: str, table: Any) -> dict[str, Any]:
-    columns = {
-        name: [None if isinstance(value, float) and np.isnan(value) else value for value in table[name].tolist()]
-        for name in table.columns
-    }
-    return {
-        "dataset": str(dataset), "symbol": symbol, "frequency": dataset.frequency, "prices": dataset.adjustment,
-        "currency": dataset.currency, "rows": len(table), "columns": columns,
-    }  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,8 @@ from ninja import Query, Router
 
 from apps.marketdata.adapters.feature_worker import answered
 from apps.marketdata.features import analysis, analysis_question, columns_of, table_question
+from apps.marketdata.kept import marked, tag, unchanged
+from apps.marketdata.models import Dataset
 from apps.marketdata.selectors import dataset_by_name
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -45,8 +49,16 @@ def features(
     found = dataset_by_name(_user(request), dataset)
     names = [name.strip() for name in symbols.split(",") if name.strip()]
     columns = columns_of(expressions, set, labels=labels)
-    path = answered(table_question(found, columns, names, start, end, labels=labels))
     accept = request.headers.get("Accept", "")
+    question = table_question(found, columns, names, start, end, labels=labels)
+    etag = tag(found, "features", question, accept)
+    if (same := unchanged(request, etag)) is not None:
+        return marked(same, found, etag, dataset)
+    return marked(_as_asked(found, answered(question), columns, accept), found, etag, dataset)
+
+
+def _as_asked(found: Dataset, path: Path, columns: Mapping[str, str], accept: str) -> HttpResponse | FileResponse:
+    """Return the table in the form that ``accept`` asks for."""
     if "arrow" in accept:
         return FileResponse(path.open("rb"), content_type=ARROW, filename=f"{found.name}-features.arrow")
     table = _read(path)

@@ -7,19 +7,21 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import Mode, adjusted
 from apps.marketdata.engine.store import bar_mask
 from apps.marketdata.engine.window import Window, between, known_bars, window
-from apps.marketdata.models import Dataset
+from apps.marketdata.models import Dataset, Frequency
 from apps.marketdata.selectors import dataset_events, dataset_panel
 from apps.marketdata.times import as_datetime64
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
 CHART_BARS = 2000
+#: What adjusted prices leave out, because they say it themselves.
+DROPPED = frozenset({"adj_close", "factor"})
 BAD_TIME = N_("%(value)s is not a date. Write it like 2005-02-28 or 2005-02-28T15:00:00Z.")
 BACKWARDS = N_("The end %(end)s lies before the start %(start)s.")
 OUTSIDE = N_("%(dataset)s has %(symbol)s from %(first)s to %(last)s; nothing lies between %(start)s and %(end)s.")
@@ -67,27 +69,65 @@ def _span(start: str, end: str) -> tuple[np.datetime64 | None, np.datetime64 | N
     return first, last
 
 
-def history(dataset: Dataset, symbol: str, start: str, end: str, fields: Sequence[str]) -> pd.DataFrame:
-    """Return the symbol's bars as a table: ``time`` and the fields asked for (all where none are).
+def history(
+    dataset: Dataset, symbols: Sequence[str], start: str, end: str, fields: Sequence[str], mode: Mode = "raw"
+) -> pa.Table:
+    """Return the bars of the symbols: ``symbol``, ``time`` (days, or instants in UTC) and the fields asked for.
 
+    All fields where none are named; symbols in the order given, no row where a symbol has no bar.
     Raises ``Refusal``: ``unknown_symbol`` (404), ``unknown_field``, ``bad_date``, ``no_bars_in_span``.
     """
     panel = dataset_panel(dataset)
-    row = symbol_row(panel, symbol)
+    rows = [symbol_row(panel, symbol) for symbol in symbols]
+    dropped = DROPPED if mode != "raw" else frozenset()
+    names = _fields(dataset, [name for name in dataset.columns if name not in dropped], fields)
     first, last = _span(start, end)
-    at = np.flatnonzero(bar_mask(panel.select([symbol]))[0])
-    chosen = between(panel, at, first, last)
-    if not len(chosen):
-        ends = [str(panel.times[column].astype("datetime64[D]")) for column in (at[0], at[-1])]
-        params: dict[str, Any] = {"dataset": str(dataset), "symbol": symbol, "first": ends[0], "last": ends[1]}
-        raise Refusal("no_bars_in_span", OUTSIDE, field="start", start=start or "…", end=end or "…", **params)
-    names = _fields(dataset, fields)
-    columns = {name: np.asarray(panel.fields[name][row])[chosen] for name in names}
-    return pd.DataFrame({"time": panel.times[chosen], **columns})
+    low = 0 if first is None else int(np.searchsorted(panel.times, first, "left"))
+    high = len(panel.times) if last is None else int(np.searchsorted(panel.times, last, "right"))
+    part = {name: np.array([values[row, low:high] for row in rows]) for name, values in panel.fields.items()}
+    present = np.logical_or.reduce([~np.isnan(values) for values in part.values()])
+    if not present.any():
+        raise _outside(dataset, panel, symbols, start, end)
+    if mode != "raw":
+        part = _adjusted(dataset, panel.select(symbols), mode, low, high)
+    count = present.sum(axis=1)
+    position, column = np.nonzero(present)
+    named = pa.DictionaryArray.from_arrays(pa.array(position, pa.int32()), pa.array(list(symbols), pa.string()))
+    whole = int(count.sum()) == present.size
+    arrays = {"symbol": named, "time": _times(dataset, panel.times[low:high][column])}
+    for name in names:
+        arrays[name] = pa.array(part[name].ravel() if whole else part[name][present], from_pandas=True)
+    return pa.table(arrays)
 
 
-def _fields(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
-    known: list[str] = dataset.columns
+def _adjusted(
+    dataset: Dataset, panel: BarPanel, mode: Mode, low: int, high: int
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """Return the fields of some columns, adjusted by the events of all."""
+    wanted = set(panel.symbols)
+    events = [event for event in dataset_events(dataset) if event.symbol in wanted]
+    return {name: np.asarray(values)[:, low:high] for name, values in adjusted(panel, events, mode).fields.items()}
+
+
+def _times(dataset: Dataset, times: np.ndarray[Any, np.dtype[Any]]) -> pa.Array:
+    if dataset.frequency in (Frequency.DAY, Frequency.WEEK):
+        return pa.array(times.astype("datetime64[D]"))
+    return pa.array(times).cast(pa.timestamp("ns", tz="UTC"))
+
+
+def _outside(dataset: Dataset, panel: BarPanel, symbols: Sequence[str], start: str, end: str) -> Refusal:
+    at = np.flatnonzero(np.logical_or.reduce(bar_mask(panel.select(symbols))))
+    ends = [str(panel.times[column].astype("datetime64[D]")) for column in (at[0], at[-1])]
+    params: dict[str, Any] = {
+        "dataset": str(dataset),
+        "symbol": ", ".join(symbols)[:80],
+        "first": ends[0],
+        "last": ends[1],
+    }
+    return Refusal("no_bars_in_span", OUTSIDE, field="start", start=start or "…", end=end or "…", **params)
+
+
+def _fields(dataset: Dataset, known: list[str], wanted: Sequence[str]) -> list[str]:
     wrong = next((name for name in wanted if name not in known), None)
     if wrong is not None:
         params: dict[str, Any] = {"dataset": str(dataset), "name": wrong[:40], "known": ", ".join(known)}

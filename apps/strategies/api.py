@@ -12,7 +12,7 @@ from pydantic import Field
 
 from apps.accounts.identity import signed_in
 from apps.strategies import selectors, services
-from apps.strategies.engine.registry import TYPES
+from apps.strategies.engine.registry import TYPES, InvalidConfig
 from apps.strategies.forms import schema
 from apps.strategies.models import Strategy
 from apps.strategies.trials import trial_count, trials_of
@@ -26,6 +26,11 @@ class StrategyIn(Schema):
     type: str
     config: dict[str, Any] = {}
     description: str = ""
+
+
+class ConfigIn(Schema):
+    type: str
+    config: dict[str, Any] = {}
 
 
 class VersionIn(Schema):
@@ -113,6 +118,17 @@ def create(request: HttpRequest, body: StrategyIn) -> tuple[int, dict[str, Any]]
         owner=caller(request), name=body.name, type_key=body.type, config=body.config, description=body.description
     )
     return 201, document(caller(request), made)
+
+
+@router.post("/validate", summary="Would this configuration be taken? Nothing is saved")
+def validate(request: HttpRequest, body: ConfigIn) -> dict[str, Any]:
+    """``config`` comes back with every default filled in; ``errors`` names each field at fault."""
+    try:
+        checked = services.config_check(caller(request), body.type, body.config).model_dump(mode="json")
+    except InvalidConfig as refusal:
+        errors = [{"field": one.field, "message": gettext(one.message) % one.params} for one in refusal.errors]
+        return {"valid": False, "errors": errors, "config": body.config, "config_hash": ""}
+    return {"valid": True, "errors": [], "config": checked, "config_hash": services.config_hash(body.type, checked)}
 
 
 @router.get("/{strategy_id}", summary="One strategy with its current configuration")

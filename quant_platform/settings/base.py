@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "apps.accounts.middleware.AddressMiddleware",
     "apps.accounts.middleware.PreferencesMiddleware",
     "apps.accounts.throttle.ThrottleMiddleware",
+    "apps.ui.transfer.TransferMiddleware",
     "apps.accounts.middleware.PrivateMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

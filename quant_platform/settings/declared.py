@@ -104,7 +104,12 @@ DECLARED: tuple[Setting, ...] = (
     Setting("QP_REJECTS_HALTED", "int", 5, "Rejects within 60 s that halt a strategy."),
     Setting("QP_SILENCE_SECONDS", "float", 15.0, "Silence of feed or broker that stops new orders."),
     Setting("QP_CACHE_QUOTES_SECONDS", "int", 60, "Lifetime of cached quotes."),
-    Setting("QP_CACHE_HISTORY_SECONDS", "int", 86_400, "Lifetime of cached historical bars."),
+    Setting(
+        "QP_CACHE_HISTORY_SECONDS",
+        "int",
+        86_400,
+        "How long a program may keep bars and features of a named version without asking.",
+    ),
     Setting("QP_CACHE_SIGNALS_SECONDS", "int", 259_200, "Lifetime of cached signals."),
     Setting("QP_CACHE_MARKET_SECONDS", "int", 1_800, "Lifetime of the cached market status."),
     Setting("QP_CACHE_STRATEGY_SECONDS", "int", 300, "Lifetime of cached strategy metrics."),

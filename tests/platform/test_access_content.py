@@ -27,7 +27,7 @@ NOTHING_YET = {
     ("/api/sessions/{session_id}/report", 404), ("/api/sessions/{session_id}/trades", 404),
     ("/api/sessions/{session_id}/capsule", 404), ("/api/datasets/{dataset_id}/diff", 422),
     ("/api/datasets/{dataset_id}/export", 409), ("/api/data/historical/{symbol}", 409), ("/api/data/features", 422),
-    ("/api/data/features/analysis", 422), ("/api/data/cache/{symbol}", 404),
+    ("/api/data/features/analysis", 422), ("/api/data/cache/{symbol}", 404), ("/api/data/historical", 422),
 }  # fmt: skip
 
 

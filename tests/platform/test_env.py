@@ -26,7 +26,7 @@ def test_env_example_is_what_the_table_says():
 #: Declared ahead of what reads them: orders and their limits, quotes and signals come with trading, the rest
 #: with keeping quotes and metrics for so long.
 AHEAD = {
-    "QP_CACHE_HISTORY_SECONDS", "QP_CACHE_SIGNALS_SECONDS", "QP_CACHE_STRATEGY_SECONDS",
+    "QP_CACHE_SIGNALS_SECONDS", "QP_CACHE_STRATEGY_SECONDS",
     "QP_CANCEL_SHARE", "QP_DAY_MAX_ORDERS", "QP_DAY_MAX_TRADES", "QP_DRAWDOWN_HALTED", "QP_LOSS_HALTED", "QP_LOSS_REDUCING",
     "QP_ORDERS_PER_SECOND", "QP_ORDER_MAX_BAR_VOLUME", "QP_ORDER_MAX_MINUTE_VOLUME", "QP_ORDER_MAX_NOTIONAL",
     "QP_ORDER_PRICE_BAND", "QP_ORDER_PRICE_BAND_CRYPTO", "QP_REJECTS_HALTED",

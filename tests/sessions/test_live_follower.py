@@ -70,6 +70,18 @@ async def test_after_an_overflow_reading_starts_at_what_was_sent():
     task.cancel()
 
 
+def test_events_in_several_frames_count_as_sent_with_the_last():
+    follower = Follower("json")
+    payload = {"points": [{"step": 1, "values": {"loss": 1.0}}], "logs": [{"text": "hello"}], "status": "completed"}
+    follower.accept(Batch(7, 0, [(1, payload)], HEAD))
+    assert [session for session, _, _ in follower.queue] == [0, 0, 0, 7]
+    messages = [json.loads(text) for _, _, text in follower.queue]
+    assert [message["type"] for message in messages] == [
+        "session_metrics_update", "session_log", "session_status_update", "training_completed",
+    ]  # fmt: skip
+    assert [message.get("more", False) for message in messages] == [True, True, True, False]
+
+
 async def test_a_slow_reader_does_not_slow_another():
     slow, quick, got = Follower("json", limit=5), Follower("json", limit=500), []
     never = asyncio.Event()

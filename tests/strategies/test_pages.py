@@ -303,6 +303,24 @@ def test_the_api_shows_what_the_list_shows(rule, page):
         assert page.get(f"/api/strategies/?{odd}").status_code == 422
 
 
+def test_a_configuration_is_checked_without_being_saved(rule, page):
+    def check(config, kind="rule"):
+        body = {"type": kind, "config": config}
+        return page.post("/api/strategies/validate", body, content_type="application/json").json()
+
+    current = rule.versions.get()
+    good = check(current.config)
+    assert (good["valid"], good["errors"], good["config"]) == (True, [], current.config)
+    assert good["config_hash"] == current.config_hash
+    bad = check({**current.config, "fast": 0, "dataset": "nowhere"})
+    assert not bad["valid"]
+    assert {error["field"] for error in bad["errors"]} == {"fast"}
+    assert all(error["message"] for error in bad["errors"])
+    assert [error["field"] for error in check({**current.config, "dataset": "nowhere"})["errors"]] == ["dataset"]
+    assert not check({}, kind="nonsense")["valid"]
+    assert rule.versions.count() == 1
+
+
 def test_posted_values_leave_defaults_and_split_lists():
     values = posted_values("portfolio", {"symbols": "AAPL，MSFT IBM", "epochs": "", "train_start": "", "seed": "7"})
     assert values["symbols"] == ["AAPL", "MSFT", "IBM"]

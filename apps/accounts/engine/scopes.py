@@ -53,7 +53,7 @@ AREAS: dict[str, str] = {
     "audit": "account",
 }
 #: A POST that only asks a question.
-READING_POSTS = frozenset({"data/realtime", "ws-ticket"})
+READING_POSTS = frozenset({"data/realtime", "strategies/validate", "ws-ticket"})
 SCOPES: tuple[str, ...] = tuple(f"{area}:{act}" for area in sorted(set(AREAS.values())) for act in ("read", "write"))
 
 

@@ -77,8 +77,9 @@ class Batch:
 
     @cached_property
     def json(self) -> list[str]:
-        """Frames for a program."""
-        return [dump(message) for message in self._messages()]
+        """Frames for a program; every one but the last says that more of the same events follow."""
+        *before, last = self._messages()
+        return [dump({**message, "more": True}) for message in before] + [dump(last)]
 
     def _messages(self) -> list[dict[str, Any]]:
         payload, common = self.payload, {"session_id": self.session, "seq": self.seq}

@@ -1,0 +1,120 @@
+"""API of historical bars: one symbol or many, as JSON, CSV or an Arrow file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Router
+
+from apps.marketdata.exports import chosen_mode
+from apps.marketdata.features_api import ARROW, JSON_VALUES, TOO_LARGE
+from apps.marketdata.historical import history
+from apps.marketdata.kept import marked, tag, unchanged
+from apps.marketdata.models import Dataset
+from apps.marketdata.selectors import dataset_by_name, dataset_with_symbol
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+router = Router(tags=["market data"])
+MOST_SYMBOLS = 1_000
+NO_SYMBOL = N_("Name at least one symbol: symbols=AAPL,IBM.")
+TOO_MANY = N_("At most %(most)s symbols are answered at once; you named %(count)s.")
+
+
+@router.get("/data/historical", summary="Bars of several symbols, as JSON, CSV or (Accept) an Arrow file")
+def historical_of_many(
+    request: HttpRequest, symbols: str, start: str = "", end: str = "", dataset: str = "", fields: str = "",
+    prices: str = "raw",
+) -> HttpResponse:  # fmt: skip
+    """``symbols`` and ``fields`` are separated by commas; ``prices`` are raw, forward or backward adjusted."""
+    names = list(dict.fromkeys(_split(symbols)))
+    if not names:
+        raise Refusal("no_symbol", NO_SYMBOL, field="symbols")
+    if len(names) > MOST_SYMBOLS:
+        raise Refusal("too_many_symbols", TOO_MANY, field="symbols", most=f"{MOST_SYMBOLS:,}", count=f"{len(names):,}")
+    return _answer(request, names, (start, end, fields, prices), dataset, one=False)
+
+
+@router.get("/data/historical/{symbol}", summary="Bars of a symbol, as JSON, CSV or (Accept) an Arrow file")
+def historical(
+    request: HttpRequest, symbol: str, start: str = "", end: str = "", dataset: str = "", fields: str = "",
+    prices: str = "raw",
+) -> HttpResponse:  # fmt: skip
+    return _answer(request, [symbol], (start, end, fields, prices), dataset, one=True)
+
+
+def _answer(
+    request: HttpRequest, symbols: Sequence[str], asked: tuple[str, str, str, str], name: str, *, one: bool
+) -> HttpResponse:
+    start, end, fields, prices = asked
+    user: Any = request.user
+    found = dataset_by_name(user, name) if name else dataset_with_symbol(user, symbols[0])
+    accept, mode = request.headers.get("Accept", ""), chosen_mode(prices)
+    etag = tag(found, "historical", symbols, start, end, fields, mode, accept, one)
+    if (same := unchanged(request, etag)) is not None:
+        return marked(same, found, etag, name)
+    table = history(found, symbols, start, end, _split(fields), mode)
+    return marked(_as_asked(found, symbols, table, mode, accept, one), found, etag, name)
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _as_asked(
+    dataset: Dataset, symbols: Sequence[str], table: pa.Table, mode: str, accept: str, one: bool
+) -> HttpResponse:
+    if "arrow" in accept:
+        return HttpResponse(_arrow(table), content_type=ARROW)
+    if one:
+        table = table.drop_columns("symbol")
+    if "text/csv" in accept:
+        return HttpResponse(_csv(_with_texts(table)), content_type="text/csv; charset=utf-8")
+    values = table.num_rows * table.num_columns
+    if values > JSON_VALUES:
+        raise Refusal("too_much", TOO_LARGE, values=f"{values:,}", most=f"{JSON_VALUES:,}", type=ARROW)
+    columns = {name: column.to_pylist() for name, column in zip(table.column_names, _with_texts(table), strict=True)}
+    shown = dataset.adjustment if mode == "raw" else mode
+    return JsonResponse({
+        "dataset": str(dataset), **({"symbol": symbols[0]} if one else {"symbols": symbols}),
+        "frequency": dataset.frequency, "prices": shown, "currency": dataset.currency,
+        "rows": table.num_rows, "columns": columns,
+    })  # fmt: skip
+
+
+def _arrow(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _with_texts(table: pa.Table) -> pa.Table:
+    """Return the table with its times as ISO texts: days, or instants in UTC."""
+    at = table.schema.get_field_index("time")
+    column = table.column(at)
+    if pa.types.is_date(column.type):
+        texts = column.cast(pa.string())
+    else:
+        texts = pc.strftime(column.cast(pa.timestamp("s", tz="UTC")), format="%Y-%m-%dT%H:%M:%SZ")
+    return table.set_column(at, "time", texts)
+
+
+def _csv(table: pa.Table) -> bytes:
+    """Return the table as CSV; quotes only where a symbol has a comma, a quote or a line break in it."""
+    for style in ("none", "needed"):
+        out = io.BytesIO((",".join(table.column_names) + "\n").encode())
+        out.seek(0, io.SEEK_END)
+        try:
+            pa_csv.write_csv(table, out, pa_csv.WriteOptions(include_header=False, quoting_style=style))
+        except pa.ArrowInvalid:
+            continue
+        break
+    return out.getvalue()
