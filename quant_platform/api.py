@@ -20,6 +20,7 @@ from apps.marketdata.api import router as marketdata_router
 from apps.marketdata.features_api import router as features_router
 from apps.marketdata.feeds_api import router as feeds_router
 from apps.marketdata.historical_api import router as historical_router
+from apps.marketdata.import_api import router as imports_router
 from apps.marketdata.market_api import router as market_router
 from apps.marketdata.quotes_api import router as quotes_router
 from apps.monitoring.api import router as monitoring_router
@@ -69,6 +70,7 @@ api.add_router("", features_router)
 api.add_router("", market_router)
 api.add_router("", quotes_router)
 api.add_router("/feeds", feeds_router)
+api.add_router("", imports_router)
 
 
 @api.exception_handler(Refusal)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import ReadOnlyAdmin
 from apps.accounts.services import audit
-from apps.marketdata.models import CalendarDay, Dataset, DatasetSymbol, QualityCheck, QualityFinding
+from apps.marketdata.models import CalendarDay, Dataset, DatasetSymbol, ImportJob, QualityCheck, QualityFinding
 from apps.marketdata.services import dataset_archive, dataset_check
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
@@ -89,6 +89,18 @@ class QualityFindingAdmin(CatalogueAdmin):
     @admin.display(description=_("dataset"))
     def dataset(self, obj: QualityFinding) -> str:
         return str(obj.check_run.dataset)
+
+
+@admin.register(ImportJob)
+class ImportJobAdmin(CatalogueAdmin):
+    list_display = (
+        "__str__", "state", "stage", "progress", "rows_read", "origin", "owner", "dataset", "attempt", "created",
+        "finished_at",
+    )  # fmt: skip
+    list_filter = ("state", "origin")
+    search_fields = ("name", "path", "owner__username")
+    list_select_related = ("owner", "dataset")
+    date_hierarchy = "created"
 
 
 @admin.register(CalendarDay)

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -7,8 +9,28 @@ class MarketDataConfig(AppConfig):
     verbose_name = _("Market data")
 
     def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
         from apps.accounts import shares
         from apps.marketdata.models import Dataset, Feed
 
+        post_migrate.connect(_schedule, sender=self)
+
         shares.register("dataset", Dataset)
         shares.register("feed", Feed)
+
+
+def _schedule(using: str, **more: Any) -> None:
+    """Let the cluster take back lost imports every minute, and check every dataset once a week.
+
+    A schedule that is there stays as a person has set it.
+    """
+    from django.db import connections
+    from django_q.models import Schedule
+
+    from apps.marketdata.scheduling import EVERY_WEEK, IMPORTS_DUE
+
+    if Schedule._meta.db_table not in connections[using].introspection.table_names():
+        return
+    for values in (IMPORTS_DUE, EVERY_WEEK):
+        Schedule.objects.using(using).get_or_create(name=values["name"], defaults={**values, "repeats": -1})

@@ -41,15 +41,8 @@ def files_on_server() -> list[str]:
     return [path.name for path in newest[:200]]
 
 
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of the files directly in a folder."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    return path.stat().st_size
-
-
 def upload_limit() -> int:
-    """Return how many bytes a request may take on; more goes through the command, which shows its progress."""
+    """Return how many bytes a request may carry; larger files are laid into ``import_folder``."""
     return int(settings.QP_UPLOAD_LIMIT_MB) * MEGABYTE
 
 
@@ -135,18 +128,16 @@ class ImportForm(forms.Form):
         if bool(upload) == bool(chosen) and "upload" not in self.errors and "on_server" not in self.errors:
             both = gettext("Choose one: a file of yours or one on the server.")
             self.add_error("upload", both if upload else gettext("Choose a file of yours, or one on the server."))
-        elif (upload.size if upload else size_of(import_folder() / chosen) if chosen else 0) > upload_limit():
-            self.add_error("upload" if upload else "on_server", self._too_large(data))
+        elif upload and (upload.size or 0) > upload_limit():
+            self.add_error("upload", self._too_large())
         source = str(upload.name if upload else chosen or "")
         data["name"] = data.get("name") or slugify(symbol_of_file(source))[:64] or "dataset"
         return data
 
     @staticmethod
-    def _too_large(data: dict[str, Any]) -> str:
-        text = gettext(
-            "More than %(most)s MB: import it with the command manage.py import_bars PATH --dataset %(name)s"
-        )
-        return text % {"most": settings.QP_UPLOAD_LIMIT_MB, "name": data.get("name") or "NAME"}
+    def _too_large() -> str:
+        text = gettext("More than %(most)s MB: put it into the folder on the server, %(folder)s, and choose it there.")
+        return text % {"most": settings.QP_UPLOAD_LIMIT_MB, "folder": import_folder()}
 
     @property
     def source(self) -> UploadedFile | Path:
@@ -160,6 +151,7 @@ class ImportForm(forms.Form):
         data = self.cleaned_data
         return ReadOptions(
             format=data["format"] or "auto", currency=data["currency"].upper(), time_zone=data["time_zone"],
-            symbol=data["symbol"], date_order=data["date_order"], limit_bytes=UNPACKED_BYTES,
+            symbol=data["symbol"], date_order=data["date_order"],
+            limit_bytes=ReadOptions.limit_bytes if data.get("on_server") else UNPACKED_BYTES,
             stamp=data["stamp"] or "end", first_day=data["first_day"],
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The import wizard: choose a file, look at its first rows and columns, import."""
+"""The import wizard: choose a file, look at its first rows and columns, have it imported."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from apps.accounts.identity import signed_in
+from apps.marketdata.engine.import_states import ImportOrder, allowed
 from apps.marketdata.engine.readers.columns import meanings
-from apps.marketdata.engine.readers.preview import MEANINGS, Preview, preview
+from apps.marketdata.engine.readers.preview import MEANINGS, Preview, check_head, preview
 from apps.marketdata.forms import ImportForm, import_folder
-from apps.marketdata.models import Dataset
-from apps.marketdata.services import dataset_import_path
+from apps.marketdata.models import ImportJob, ImportOrigin
+from apps.marketdata.selectors import import_visible
+from apps.marketdata.services.import_jobs import import_order, import_start
+from apps.marketdata.services.labels import split_tags
 from apps.marketdata.staging import remember_mapping, remembered_mapping, stage, staged, unstage
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
@@ -27,11 +29,18 @@ from apps.ui.refusals import refusal_text
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def import_page(request: HttpRequest) -> HttpResponse:
-    """Import a file, on request after a look at it; a refusal stands at its field and nothing was imported."""
+    """Queue the import of a file, on request after a look at it; a refusal stands at its field.
+
+    ``?job=`` fills the form with what was asked of an import that failed, and keeps its upload.
+    """
     user: Any = request.user
     token = request.POST.get("staged", "")
-    form = ImportForm(request.POST or None, request.FILES or None, kept=staged(user, token))
-    context: dict[str, Any] = {"form": form, "folder": import_folder()}
+    before = _before(request)
+    form = ImportForm(
+        request.POST or None, request.FILES or None, kept=staged(user, token) or _upload_of(before),
+        initial=_initial(before),
+    )  # fmt: skip
+    context: dict[str, Any] = {"form": form, "folder": import_folder(), "before": before}
     if request.method != "POST":
         return render(request, "marketdata/import.html", context)
     if not form.is_valid():
@@ -43,15 +52,37 @@ def import_page(request: HttpRequest) -> HttpResponse:
         mapping = _mapping(request.POST, look) or (remembered_mapping(user, look.fingerprint) if look else {})
         if "preview" in request.POST:
             return render(request, "marketdata/import.html", {**context, **_look(look, mapping)})
-        made = _import(form, path, user, mapping)
+        if look:
+            check_head(path, replace(form.options, mapping=mapping))
+        job = _start(form, path, user, mapping)
     except Refusal as refusal:
         _show_at_field(form, refusal)
         return render(request, "marketdata/import.html", context, status=refusal.status)
     if look and "col_0" in request.POST:
         remember_mapping(user, look.fingerprint, mapping)
     unstage(user, token)
-    messages.success(request, _("%(dataset)s was imported and checked.") % {"dataset": made})
-    return redirect("marketdata:detail", pk=made.pk)
+    if before and ImportOrder.DISCARD in allowed(before.state):
+        import_order(job=before, order=ImportOrder.DISCARD, actor=user)
+    return redirect("marketdata:import_job", pk=job.pk)
+
+
+def _before(request: HttpRequest) -> ImportJob | None:
+    """Return the import that is to be tried again with changes."""
+    wanted = request.POST.get("job", "") or request.GET.get("job", "")
+    if not wanted.isdecimal() or len(wanted) > 17:
+        return None
+    return import_visible(signed_in(request)).filter(pk=int(wanted)).first()
+
+
+def _upload_of(job: ImportJob | None) -> Path | None:
+    return Path(job.path) if job and job.uploaded and Path(job.path).exists() else None
+
+
+def _initial(job: ImportJob | None) -> dict[str, Any]:
+    if job is None:
+        return {}
+    labels = {**job.labels, "tags": ", ".join(job.labels.get("tags", []))}
+    return {**job.options, **labels, "name": job.name, "on_server": "" if job.uploaded else job.file}
 
 
 def _kept_path(form: ImportForm, user: Any, token: str) -> tuple[Path, str]:
@@ -61,7 +92,7 @@ def _kept_path(form: ImportForm, user: Any, token: str) -> tuple[Path, str]:
         token = stage(user, source)
         kept = staged(user, token)
         return kept or Path(str(source.name)), token
-    return source, token
+    return source, token if form.kept and source == form.kept else ""
 
 
 def _mapping(post: QueryDict, look: Preview | None) -> dict[str, str]:
@@ -87,11 +118,12 @@ def _look(look: Preview | None, mapping: dict[str, str]) -> dict[str, Any]:
     return {"looked": True, "columns": columns, "rows": look.rows, "meanings": MEANINGS, "remembered": bool(mapping)}
 
 
-def _import(form: ImportForm, path: Path, user: Any, mapping: dict[str, str]) -> Dataset:
+def _start(form: ImportForm, path: Path, user: Any, mapping: dict[str, str]) -> ImportJob:
     data = form.cleaned_data
-    return dataset_import_path(
-        path, name=data["name"], options=replace(form.options, mapping=mapping), owner=user,
-        adjustment=data["adjustment"], calendar=data["calendar"], licence=data["licence"], tags=data["tags"].split(","),
+    return import_start(
+        path=path, name=data["name"], options=replace(form.options, mapping=mapping), owner=user,
+        origin=ImportOrigin.PAGE, adjustment=data["adjustment"], calendar=data["calendar"], licence=data["licence"],
+        tags=split_tags(data["tags"]), uploaded=path.parent != import_folder(),
     )  # fmt: skip
 
 

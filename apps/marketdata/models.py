@@ -201,6 +201,8 @@ class ColumnMapping(models.Model):
         return self.fingerprint[:12]
 
 
+from apps.marketdata.import_models import ImportJob, ImportOrigin, ImportStage  # noqa: E402 - they point at these
+
 # The feeds' tables, in a file of their own.
 from apps.marketdata.quote_models import (  # noqa: E402
     Feed,
@@ -214,6 +216,6 @@ from apps.marketdata.quote_models import (  # noqa: E402
 
 __all__ = [
     "Adjustment", "CalendarDay", "ColumnMapping", "Content", "Dataset", "DatasetSymbol", "Feed", "FeedKind",
-    "FeedState", "Frequency", "LatestQuote", "MinuteRow", "QualityCheck", "QualityFinding", "QuoteHead", "QuoteRecord",
-    "Severity", "Verdict",
+    "FeedState", "Frequency", "ImportJob", "ImportOrigin", "ImportStage", "LatestQuote", "MinuteRow", "QualityCheck",
+    "QualityFinding", "QuoteHead", "QuoteRecord", "Severity", "Verdict",
 ]  # fmt: skip

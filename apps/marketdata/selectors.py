@@ -23,6 +23,7 @@ from apps.marketdata.models import (
     CalendarDay,
     Dataset,
     DatasetSymbol,
+    ImportJob,
     QualityCheck,
     QualityFinding,
     Verdict,
@@ -151,6 +152,20 @@ def tags_in_use(user: User | None) -> list[str]:
     """Return the tags of the datasets ``user`` may see, sorted."""
     texts = dataset_visible(user).filter(archived_at=None).exclude(tags="").values_list("tags", flat=True).distinct()
     return sorted({tag for text in texts[:1000] for tag in text.split(",") if tag})
+
+
+def import_visible(user: User | None) -> QuerySet[ImportJob]:
+    """Return the imports ``user`` may see and command: their own; all for administrators and the program."""
+    rows = ImportJob.objects.select_related("owner", "dataset")
+    return rows if user is None or user.is_administrator else rows.filter(owner=user)
+
+
+def import_for_user(user: User | None, pk: int) -> ImportJob:
+    """Return the import, or Http404 where it is not ``user``'s."""
+    job = import_visible(user).filter(pk=pk).first()
+    if job is None:
+        raise Http404
+    return job
 
 
 def dataset_root() -> Path:

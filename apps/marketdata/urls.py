@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from apps.marketdata import feature_views, import_views, report_views, views
+from apps.marketdata import feature_views, import_job_views, import_views, report_views, views
 
 app_name = "marketdata"
 urlpatterns = [
     path("", views.datasets, name="list"),
     path("quality/", report_views.quality, name="quality"),
     path("import/", import_views.import_page, name="import"),
+    path("imports/", import_job_views.imports, name="imports"),
+    path("imports/<int:pk>/", import_job_views.import_job, name="import_job"),
+    path("imports/<int:pk>/<slug:order>/", import_job_views.order, name="import_order"),
     path("features/", feature_views.explorer, name="features"),
     path("features/result/", feature_views.result, name="feature_result"),
     path("<int:pk>/", views.dataset, name="detail"),

@@ -27,8 +27,8 @@ def cluster(slots: int) -> dict[str, Any]:
     return {
         "name": "core",
         "orm": "default",
-        # One thin launcher more than slots, so that a backtest never waits behind trainings.
-        "workers": slots + 1,
+        # One thin launcher more than slots, so that a backtest never waits behind trainings, and one for imports.
+        "workers": slots + 2,
         "queue_limit": 1,
         "bulk": 1,
         "poll": 0.2,

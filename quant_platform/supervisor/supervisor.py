@@ -181,9 +181,9 @@ class Supervisor:
 
 
 def is_session(process: psutil.Process) -> bool:
-    """Tell whether a descendant of the cluster, or of the warm process, runs a session."""
+    """Tell whether a descendant of the cluster, or of the warm process, runs a session or an import."""
     try:
-        return bool({"run_session", "warm_children"} & set(process.cmdline()))
+        return bool({"run_session", "run_import", "warm_children"} & set(process.cmdline()))
     except psutil.Error:
         return False
 

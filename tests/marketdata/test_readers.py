@@ -163,7 +163,7 @@ def test_progress_is_told_by_bytes_and_file(write):
     write("in/A.csv", HEADER + ROW)
     folder = write("in/B.csv", HEADER + ROW).parent
     heard = []
-    read_bars(folder, on_progress=lambda share, what: heard.append((share, what)))
+    read_bars(folder, on_progress=lambda share, what, rows=0: heard.append((share, what)))
     assert heard == [(0.0, "A.csv"), (0.5, "B.csv"), (1.0, "in")]
 
 

@@ -115,7 +115,7 @@ def test_a_path_is_read_recognised_and_imported(var_dir, alice, write):
     heard = []
     made = services.dataset_import_path(
         write("SPY.csv", csv_lines(40)), name="spy", options=ReadOptions(currency="USD"), owner=alice,
-        on_progress=lambda share, what: heard.append(share),
+        on_progress=lambda share, what, rows=0: heard.append(share),
     )  # fmt: skip
     assert (made.source, made.currency, made.calendar, made.lineage["files"]) == ("SPY.csv", "USD", "", ["SPY.csv"])
     assert heard[-1] == 1.0

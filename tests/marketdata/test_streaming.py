@@ -32,7 +32,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(streaming, "RECORDS", 100)
 
 
-def quiet(share, what):
+def quiet(share, what, rows=0):
     """No progress is shown."""
 
 
@@ -42,7 +42,7 @@ def test_blocks_give_the_same_bars_as_the_whole(write, tmp_path, small_blocks, p
     path = write("m.csv.gz" if pack else "m.csv", gzip.compress(text) if pack else text)
     whole = read_bars(path)
     shares = []
-    made = read_streamed(path, ReadOptions(), tmp_path / "spool", lambda share, what: shares.append(share))
+    made = read_streamed(path, ReadOptions(), tmp_path / "spool", lambda share, what, rows=0: shares.append(share))
     assert (made.panel.symbols, made.panel.frequency) == (whole.panel.symbols, whole.panel.frequency)
     np.testing.assert_array_equal(made.panel.times, whole.panel.times)
     for name, values in whole.panel.fields.items():
@@ -56,7 +56,7 @@ def test_a_stopped_import_goes_on_where_it_was(write, tmp_path, small_blocks, mo
     path, spool = write("m.csv", minutes()), tmp_path / "spool"
     calls = []
 
-    def stop(share, what):
+    def stop(share, what, rows=0):
         calls.append(share)
         if len(calls) == 3:
             raise KeyboardInterrupt

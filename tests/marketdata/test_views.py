@@ -15,6 +15,7 @@ from apps.marketdata.models import Dataset, QualityCheck, QualityFinding
 from apps.marketdata.selectors import dataset_folder
 from apps.marketdata.services import dataset_import, dataset_import_path
 from tests.marketdata.conftest import bars, csv_lines
+from tests.marketdata.importing import work
 
 pytestmark = pytest.mark.django_db
 
@@ -270,13 +271,14 @@ def send(client, content, file="SPY.csv", **fields):
     return client.post(reverse("marketdata:import"), data, follow=True)
 
 
-def test_an_upload_becomes_a_checked_dataset_of_its_owner(client, var_dir, alice):
+def test_an_upload_becomes_a_checked_dataset_of_its_owner(client, var_dir, alice, settings):
     client.force_login(alice)
     answer = send(client, csv_lines(40), currency="usd")
+    job = work(settings)
+    assert answer.redirect_chain == [(reverse("marketdata:import_job", args=[job.pk]), 302)]
     made = Dataset.objects.get()
-    assert answer.redirect_chain == [(reverse("marketdata:detail", args=[made.pk]), 302)]
     assert (made.name, made.owner, made.currency, made.source) == ("spy", alice, "USD", "SPY.csv")
-    assert "spy@1 was imported and checked." in answer.content.decode()
+    assert "spy@1 is in the catalogue" in page(client, "import_job", job.pk).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,7 @@ def test_nothing_chosen_and_two_things_chosen_are_both_said(client, var_dir, ali
     assert "Choose one" in send(client, csv_lines(3), on_server="A.csv").content.decode()
 
 
-def test_a_file_of_the_server_is_imported_from_its_folder_only(client, var_dir, alice, write):
+def test_a_file_of_the_server_is_imported_from_its_folder_only(client, var_dir, alice, write, settings):
     write("var/import/A.csv", csv_lines(3))
     write("var/import/many/B.csv", csv_lines(3))
     write("var/import/.hidden.csv", csv_lines(3))
@@ -325,6 +327,7 @@ def test_a_file_of_the_server_is_imported_from_its_folder_only(client, var_dir, 
     assert client.post(reverse("marketdata:import"), {**data, "on_server": "many", "name": "many"}).status_code == 302
     answer = client.post(reverse("marketdata:import"), {**data, "on_server": "../secret.csv"})
     assert answer.status_code == 422
+    work(settings)
     assert {dataset.name for dataset in Dataset.objects.all()} == {"a", "many"}
 
 
@@ -336,17 +339,18 @@ def test_a_wrong_file_of_the_server_is_refused_at_its_field(client, var_dir, ali
     assert "has no column for" in str(answer.context["form"].errors["on_server"])
 
 
-def test_a_large_file_is_sent_to_the_command(client, var_dir, alice, monkeypatch):
+def test_a_large_upload_is_sent_to_the_folder_of_the_server(client, var_dir, alice, monkeypatch):
     monkeypatch.setattr(forms, "upload_limit", lambda: 100)
     client.force_login(alice)
     answer = send(client, csv_lines(30), file="BIG.csv")
-    assert "manage.py import_bars" in str(answer.context["form"].errors["upload"])
+    assert str(forms.import_folder()) in str(answer.context["form"].errors["upload"])
     assert not Dataset.objects.exists()
 
 
-def test_an_upload_name_cannot_leave_its_folder(client, var_dir, alice):
+def test_an_upload_name_cannot_leave_its_folder(client, var_dir, alice, settings):
     client.force_login(alice)
     send(client, csv_lines(3), file="..\\..\\up.csv")
+    work(settings)
     assert Dataset.objects.get().source == "up.csv"
 
 

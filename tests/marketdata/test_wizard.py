@@ -12,6 +12,7 @@ from apps.marketdata.engine.readers.preview import preview
 from apps.marketdata.models import ColumnMapping, Dataset
 from apps.marketdata.staging import staged
 from tests.marketdata.conftest import csv_lines
+from tests.marketdata.importing import work
 
 pytestmark = pytest.mark.django_db
 ODD = "when,o,top,l,c,qty\n2024-01-02,1,3,1,2,7\n2024-01-03,2,4,2,3,8\n"
@@ -40,16 +41,18 @@ def test_the_preview_shows_rows_and_guesses_and_imports_nothing(page):
     assert not Dataset.objects.exists()
 
 
-def test_chosen_meanings_import_the_kept_file_and_are_remembered(page, alice):
+def test_chosen_meanings_import_the_kept_file_and_are_remembered(page, alice, settings):
     token = token_of(page(upload=upload(), preview="1"))
     chosen = {"col_0": "date", "col_1": "open", "col_2": "high", "col_3": "low", "col_4": "close", "col_5": "volume"}
     assert page(staged=token, licence="mine", tags="A, b", **chosen).status_code == 302
+    assert staged(alice, token) is None
+    work(settings)
     made = Dataset.objects.get(name="odd")
     assert (made.rows, made.owner, made.licence, made.tag_list) == (2, alice, "mine", ["a", "b"])
-    assert staged(alice, token) is None
     again = page(upload=upload(ODD.replace("7", "9")), name="odd", preview="1")
     assert again.context["remembered"]
     assert page(staged=token_of(again)).status_code == 302
+    work(settings)
     assert Dataset.objects.filter(name="odd").count() == 2
 
 
@@ -66,6 +69,28 @@ def test_what_the_names_say_by_themselves_is_not_stored(page):
     names = ("date", "open", "high", "low", "close", "volume")
     assert page(staged=token, **{f"col_{at}": name for at, name in enumerate(names)}).status_code == 302
     assert not ColumnMapping.objects.exists()
+
+
+def test_a_failed_import_is_changed_and_imported_again_without_sending_the_file(page, client, alice, settings):
+    text = csv_lines(30) + "2024-03-01,1,x,1,1,1\n"
+    assert page(upload=upload(text, "SPY.csv"), name="spy", tags="a, b").status_code == 302
+    job = work(settings)
+    assert job.state == "failed"
+    form = client.get(f"/data/import/?job={job.pk}").content.decode()
+    assert "SPY.csv is kept" in form
+    assert 'value="a, b"' in form
+    assert page(job=str(job.pk), name="spy-2").status_code == 302
+    again = work(settings)
+    job.refresh_from_db()
+    assert (again.name, again.reason_code, job.state) == ("spy-2", "bad_number", "cancelled")
+
+
+def test_a_stranger_cannot_take_the_file_of_an_import(page, client, bob, settings):
+    page(upload=upload(csv_lines(9) + "2024-03-01,1,x,1,1,1\n", "SPY.csv"))
+    job = work(settings)
+    client.force_login(bob)
+    assert "SPY.csv" not in client.get(f"/data/import/?job={job.pk}").content.decode()
+    assert page(job=str(job.pk)).status_code == 422
 
 
 def test_a_stranger_cannot_use_a_kept_file(page, client, bob):

@@ -135,7 +135,7 @@ LANDMARKS = {
     "/strategies/gallery/": "/strategies/gallery/rsi-ibm/use/", "/strategies/<int:pk>/": "AAPL daily",
     "/strategies/<int:pk>/edit/": "/edit/changes/", "/sessions/": "session-row-", "/sessions/<int:pk>/": "session-labels",
     "/sessions/<int:pk>/log/": "AAPL daily", "/sessions/<int:pk>/delete/": "AAPL daily", "/data/": "alices-own",
-    "/data/<int:pk>/": "alices-own", "/data/import/": 'type="file"', "/accounts/profile/": 'name="time_zone"',
+    "/data/<int:pk>/": "alices-own", "/data/import/": 'type="file"', "/data/imports/": "alices-own", "/data/imports/<int:pk>/": "alices-own", "/accounts/profile/": 'name="time_zone"',
     "/accounts/security/": "/accounts/security/end-all/", "/accounts/tokens/": 'name="days"',
     "/accounts/secrets/": 'name="secret"', "/accounts/notices/": "<h1>", "/accounts/password/": 'name="old_password"',
     "/accounts/share/<slug:word>/<int:pk>/": 'name="receiver"', "/accounts/2fa/totp/activate/": "totp-secret",

@@ -24,7 +24,7 @@ from apps.accounts import credentials, tokens
 from apps.accounts.engine.scopes import AREAS
 from apps.accounts.models import User
 from apps.accounts.notices import notify
-from apps.marketdata.models import Dataset, Feed
+from apps.marketdata.models import Dataset, Feed, ImportJob
 from apps.sessions.routing import websocket_urlpatterns
 from quant_platform.api import api
 from tests.sessions.live_fixtures import make_dataset, make_session
@@ -61,7 +61,10 @@ RULES = {
     "/api/connections": ADMIN,
 }
 #: Addresses with a parameter that name no object of somebody: a gallery's key, a symbol everybody may ask for.
-OPEN_PARAMETERS = ("/strategies/gallery/", "/api/data/", "/api/strategies/types", "/api/strategies/schema")
+OPEN_PARAMETERS = (
+    "/strategies/gallery/", "/api/data/historical/", "/api/data/cache/", "/api/data/minutes/", "/api/strategies/types",
+    "/api/strategies/schema",
+)  # fmt: skip
 #: What wants a proof not older than 15 minutes: method and address.
 FRESH_FORMS = (
     "/accounts/secrets/", "/accounts/secrets/<int:pk>/delete/", "/accounts/groups/new/", "/accounts/groups/<int:pk>/",
@@ -135,10 +138,12 @@ class Things:
         secret = credentials.credential_set(owner=alice, name="x", kind="broker", secret="secret-1")
         notice = notify(alice, "session.failed", "error", title="x", id=1)
         strategy = session.version.strategy_id
+        job = ImportJob.objects.create(owner=alice, name="alices-own", path="a.csv", origin="page")
         group = Group.objects.create(name="alices-desk")
         feed = Feed.objects.create(name="alices-replay", kind="replay", owner=alice, dataset=dataset)
         self.numbers = {
             "/data/feeds/": feed.pk, "/api/feeds": feed.pk,
+            "/data/imports/": job.pk, "/api/data/imports": job.pk,
             "/data/": dataset.pk, "/api/datasets": dataset.pk, "/sessions/": session.pk, "/api/sessions": session.pk,
             "/strategies/": strategy, "/api/strategies": strategy, "/accounts/share/": strategy,
             "/api/shares": strategy, "/accounts/tokens/": token.pk, "/api/tokens": token.pk,
@@ -147,7 +152,7 @@ class Things:
             "/accounts/groups/": group.pk, "/api/groups": group.pk,
         }  # fmt: skip
         self.words = {"word": "strategy", "command": "pause", "name": "status", "form": "csv", "key": "x", "symbol": "AAPL",
-                      "secret": "x", "uidb64": "x", "token": "x", "number": "1", "version": "1"}  # fmt: skip
+                      "secret": "x", "uidb64": "x", "token": "x", "number": "1", "version": "1", "order": "cancel"}  # fmt: skip
 
     def fill(self, path: str) -> str:
         """Return ``path`` with alice's objects in it; a number of no known kind names nothing that exists."""

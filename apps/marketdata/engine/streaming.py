@@ -137,7 +137,7 @@ def _fill(spool: Spool, path: Path, options: ReadOptions, on_progress: Progress)
                 _block(spool, block, path.name, options)
                 spool.offset = end
                 spool.save()
-                on_progress(0.8 * min(1.0, raw.tell() / total), path.name)
+                on_progress(0.8 * min(1.0, raw.tell() / total), path.name, spool.lines)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise Refusal("bad_gzip", BAD_GZIP, field="file", file=path.name) from error
     if not sum((spool.sizes or [0])[:BUCKETS]):
@@ -255,7 +255,7 @@ def _dense(
                 for at, code in enumerate(codes):
                     target[1].seek(target[0] + place[code] * shape[1] * 8)
                     target[1].write(rows[name][at].tobytes())
-        on_progress(0.8 + 0.2 * (number + 1) / BUCKETS, file)
+        on_progress(0.8 + 0.2 * (number + 1) / BUCKETS, file, spool.lines)
     for name in names:
         if name not in spool.fields:
             _nothing(arrays[name], shape)

@@ -79,4 +79,4 @@ def progress_on_stderr() -> Iterator[Progress]:
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("…", total=1.0)
-        yield lambda share, what: bar.update(task, completed=share, description=what)
+        yield lambda share, what, rows=0: bar.update(task, completed=share, description=what)

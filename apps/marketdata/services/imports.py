@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from apps.marketdata.engine.assemble import Imported
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.builtin import LICENCE, SOURCE, builtin_catalogue
 from apps.marketdata.engine.quality import Report, check_panel, guess_calendar
+from apps.marketdata.engine.quality.sessions import sessions
 from apps.marketdata.engine.readers import ReadOptions, format_of, read_bars
 from apps.marketdata.engine.readers.options import MEGABYTE, Progress, no_progress
 from apps.marketdata.engine.streaming import forget, is_large, read_streamed
@@ -39,6 +40,10 @@ NO_SPACE = N_("The import needs about %(needed)s MB of disk for a while; %(free)
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
+def no_stage(stage: str) -> None:
+    """Tell nobody how far an import is."""
+
+
 def dataset_import(
     *,
     name: str,
@@ -53,11 +58,13 @@ def dataset_import(
     tags: Sequence[str] = (),
     parent: Dataset | None = None,
     lineage: Mapping[str, Any] | None = None,
+    on_stage: Callable[[str], None] = no_stage,
 ) -> Dataset:
     """Store the bars and add them to the catalogue as the next version of ``name``, checked.
 
     Importing what the newest version already holds, with the same labels, returns that one.
-    All or nothing: a refusal leaves neither files in use nor rows.
+    All or nothing: a refusal leaves neither files in use nor rows. ``on_stage`` hears ``checking``
+    and ``storing`` before each, and may raise to stop: nothing was written then.
     """
     newest, kept_tags, licence = _newest(name, owner), tag_text(clean_tags(tags)), clean_licence(licence)
     too_long = next((symbol for symbol in imported.panel.symbols if len(symbol) > 32), None)
@@ -66,7 +73,9 @@ def dataset_import(
     labels = {
         "adjustment": adjustment, "calendar": calendar, "currency": imported.panel.currency, "time_zone": time_zone,
     }  # fmt: skip
+    on_stage("checking")
     report, seconds = timed(lambda: _check(imported, calendar))
+    on_stage("storing")
     events = imported.events if adjustment == "raw" else ()
     folder = store.write_panel(
         imported.panel, dataset_root(), lines=imported.lines, meta=dict(imported.meta), events=events,
@@ -112,12 +121,11 @@ def dataset_import_path(
     licence: str = "",
     tags: Sequence[str] = (),
     on_progress: Progress = no_progress,
+    on_stage: Callable[[str], None] = no_stage,
 ) -> Dataset:
     """Read a file or a folder and import it; an empty ``calendar`` is recognised from the days where it can be."""
-    # What is wrong about the labels is refused before a long read.
-    _newest(name, owner)
-    clean_tags(tags)
-    clean_licence(licence)
+    check_labels(name, owner, tags, licence)  # before a long read
+    check_calendar(calendar)
     large = options.format in ("auto", "csv") and format_of(path) == "csv" and is_large(path)
     if large:
         _check_spool_space(path)
@@ -127,11 +135,31 @@ def dataset_import_path(
     made = dataset_import(
         name=name, imported=imported, source=source or path.name, owner=owner, title=title, adjustment=adjustment,
         calendar=calendar or guess_calendar(imported.panel), time_zone=options.time_zone, licence=licence,
-        tags=tags, lineage={"kind": "import"},
+        tags=tags, lineage={"kind": "import"}, on_stage=on_stage,
     )  # fmt: skip
     if large:
         forget(path, options, spool_root())
     return made
+
+
+def forget_read(path: Path, options: ReadOptions) -> None:
+    """Remove what an unfinished import of ``path`` has read."""
+    if path.exists():
+        forget(path, options, spool_root())
+
+
+def check_labels(name: str, owner: User | None, tags: Sequence[str], licence: str) -> None:
+    """Refuse a name that is wrong or somebody else's, and labels that do not fit."""
+    _newest(name, owner)
+    clean_tags(tags)
+    clean_licence(licence)
+
+
+def check_calendar(calendar: str) -> None:
+    """Refuse (``unknown_calendar``) a calendar that nobody knows; an empty one is recognised later."""
+    if calendar:
+        day = np.datetime64("2000-01-03", "D")
+        sessions(calendar, day, day)
 
 
 def spool_root() -> Path:

@@ -19,7 +19,7 @@ LONG_TEXT = N_("Say it in at most %(most)s characters.")
 
 def split_tags(text: str) -> list[str]:
     """Return the tags of a line in which commas part them, Chinese ones too."""
-    return [word for word in text.replace("\uff0c", ",").split(",") if word.strip()]
+    return [word.strip() for word in text.replace("\uff0c", ",").split(",") if word.strip()]
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:

@@ -68,7 +68,7 @@ def read_bars(path: Path, options: ReadOptions | None = None, on_progress: Progr
         return _read_qlib(path, options)
     found = open_folder(path, lambda file: _wanted(file, options))
     parts, refused = _read_files(found.files, options, on_progress)
-    on_progress(1.0, path.name)
+    on_progress(1.0, path.name, sum(len(part.line) for part in parts))
     if refused and not parts:
         raise refused[0]
     imported = assemble(parts, currency=options.currency, keep_duplicates=options.lenient)
@@ -86,15 +86,17 @@ def _read_files(
     total = sum(file.stat().st_size for file in files) or 1
     trades = any("_trade" in file.name for file in files)
     parts: list[RawBars] = []
-    refused, done = [], 0
+    refused, done, rows = [], 0, 0
     for file in files:
-        on_progress(done / total, file.name)
+        on_progress(done / total, file.name, rows)
         try:
             parts.append(_read_one(file, options, beside_trades=trades and "_quote" in file.name))
         except Refusal as refusal:
             if not options.lenient or len(files) == 1:
                 raise
             refused.append(refusal)
+        else:
+            rows += len(parts[-1].line)
         done += file.stat().st_size
     return parts, refused
 

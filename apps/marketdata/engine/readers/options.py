@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
-# Called with the share done (0 to 1) and what is being read.
-Progress = Callable[[float, str], None]
 MEGABYTE = 1024 * 1024
+
+
+class Progress(Protocol):
+    """Hears the share done (0 to 1), what is being read and the rows read so far; raising stops the reading."""
+
+    def __call__(self, share: float, what: str, rows: int = 0) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -45,5 +49,5 @@ class ReadOptions:
     daily: bool | None = None
 
 
-def no_progress(share: float, what: str) -> None:
+def no_progress(share: float, what: str, rows: int = 0) -> None:
     """Report to nobody."""

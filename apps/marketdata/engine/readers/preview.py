@@ -6,17 +6,18 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from apps.marketdata.engine.readers import format_of
+from apps.marketdata.engine.readers import _check_options, format_of
 from apps.marketdata.engine.readers.columns import NAMES, meanings, plain
 from apps.marketdata.engine.readers.json_rows import read_json
 from apps.marketdata.engine.readers.options import ReadOptions
+from apps.marketdata.engine.readers.rows import to_bars
 from apps.marketdata.engine.readers.tables import (
     BAD_GZIP,
     DELIMITERS,
@@ -57,6 +58,15 @@ def preview(path: Path, options: ReadOptions) -> Preview | None:
     return Preview(table.header, rows, found, fingerprint(table.header))
 
 
+def check_head(path: Path, options: ReadOptions) -> None:
+    """Refuse at once what is wrong with the options, the columns or the first rows; the rest is for the import."""
+    _check_options(options)
+    kind = options.format if options.format != "auto" else format_of(path)
+    reader = READERS.get(kind or "")
+    if reader and not path.is_dir():
+        to_bars(reader(path, options), options)
+
+
 def fingerprint(header: tuple[str, ...]) -> str:
     """Return what files of one source share: the SHA-256 of their plain column names."""
     return hashlib.sha256("\n".join(plain(name) for name in header).encode()).hexdigest()
@@ -91,3 +101,13 @@ def _arrow(path: Path, options: ReadOptions) -> Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         _refuse_unreadable(path.name, "Parquet", error)
     return Table(path.name, tuple(table.column_names), table.columns, pa.array(range(table.num_rows)).to_numpy())
+
+
+def _head_of_excel(path: Path, options: ReadOptions) -> Table:
+    table = read_excel(path, options)
+    columns = [column.slice(0, ROWS) for column in table.columns]
+    return replace(table, columns=columns, lines=table.lines[:ROWS])
+
+
+#: Only what ``to_bars`` reads in the end; other formats find their own mistakes.
+READERS = {"csv": _text, "trademaster": _text, "parquet": _arrow, "excel": _head_of_excel}

@@ -9,6 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.marketdata.adapters.import_progress import JobProgress, Stopped
+from apps.marketdata.adapters.import_runner import import_now
+from apps.marketdata.engine.import_states import ImportOrder
 from apps.marketdata.management.reading import (
     add_reading_options,
     progress_on_stderr,
@@ -16,9 +19,11 @@ from apps.marketdata.management.reading import (
     refusals_as_errors,
     user_named,
 )
-from apps.marketdata.models import Dataset
+from apps.marketdata.models import Dataset, ImportJob, ImportOrigin
 from apps.marketdata.presenters import dataset_document
-from apps.marketdata.services import dataset_import_path
+from apps.marketdata.services.import_jobs import COMMAND_LEASE, import_claim, import_fail, import_halt, import_start
+from apps.marketdata.services.labels import split_tags
+from apps.ui.engine.refusal import Refusal
 
 
 class Command(BaseCommand):
@@ -38,22 +43,40 @@ class Command(BaseCommand):
         add_reading_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            dataset = self._import(options)
-        except KeyboardInterrupt:
-            raise CommandError("Stopped; nothing was imported. The same command goes on from here.") from None
+        with refusals_as_errors():
+            dataset = _imported(_claimed(options))
         document = dataset_document(dataset)
         self.stdout.write(json.dumps(document) if options["json"] else _lines(dataset))
 
-    @staticmethod
-    def _import(options: dict[str, Any]) -> Dataset:
-        with refusals_as_errors(), progress_on_stderr() as progress:
-            return dataset_import_path(
-                options["path"], name=options["dataset"], options=read_options(options),
-                owner=user_named(options["owner"]), title=options["title"], calendar=options["calendar"],
-                licence=options["licence"], tags=options["tags"].split(","),
-                adjustment="adjusted" if options["adjusted"] else "raw", on_progress=progress,
-            )  # fmt: skip
+
+def _claimed(options: dict[str, Any]) -> ImportJob:
+    """Return the job of this command, taken by this process: a worker would not know who waits here."""
+    job = import_start(
+        path=options["path"], name=options["dataset"], options=read_options(options), origin=ImportOrigin.COMMAND,
+        owner=user_named(options["owner"]), title=options["title"], calendar=options["calendar"],
+        licence=options["licence"], tags=split_tags(options["tags"]),
+        adjustment="adjusted" if options["adjusted"] else "raw",
+    )  # fmt: skip
+    claimed = import_claim(job.pk)
+    if claimed is None:
+        raise CommandError("Somebody else runs this import already; look at manage.py imports.")
+    return claimed
+
+
+def _imported(job: ImportJob) -> Dataset:
+    """Run the job here, with a bar on standard error; stopped or refused, its row says so."""
+    try:
+        with progress_on_stderr() as progress:
+            return import_now(job, JobProgress(job, COMMAND_LEASE, progress))
+    except Refusal as refusal:
+        import_fail(job, refusal)
+        raise
+    except (KeyboardInterrupt, Stopped):
+        import_halt(job, ImportOrder.HALT)
+        raise CommandError("Stopped; nothing was imported. The same command goes on from here.") from None
+    except BaseException:
+        import_halt(job, ImportOrder.HALT)
+        raise
 
 
 def _lines(dataset: Dataset) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.marketdata.quality_report import quality_report, report_csv, report_rows
-from apps.marketdata.tasks import CHECK_ALL, check_all
+from apps.marketdata.scheduling import CHECK_ALL, EVERY_WEEK
+from apps.marketdata.tasks import check_all
 
 EVERY = {"daily": "D", "weekly": "W", "monthly": "M"}
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
     def _schedule(self, every: str) -> None:
         from django_q.models import Schedule
 
-        Schedule.objects.filter(func=CHECK_ALL).delete()
-        if every != "never":
-            Schedule.objects.create(name="quality of all datasets", func=CHECK_ALL, schedule_type=EVERY[every])
+        # Kept with no repeats left, so that the next migrate does not make it anew.
+        values = {"repeats": 0} if every == "never" else {"repeats": -1, "schedule_type": EVERY[every]}
+        Schedule.objects.update_or_create(func=CHECK_ALL, defaults=values, create_defaults={**EVERY_WEEK, **values})
         self.stderr.write(f"Checks of all datasets: {every}.")
