@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from apps.sessions.reports import _day, benchmark_name, shown
+from apps.strategies.engine.registry import strategy_type
 from apps.strategies.engine.words import MEND, TESTS
 from apps.trading.engine.report.words import REASONS
 from apps.trading.engine.robustness import CRISES
@@ -204,21 +205,26 @@ def group_rows(report: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     ]
 
 
+def parameter_title(report: Mapping[str, Any], name: str) -> str:
+    """Return the title of a field of the strategy's configuration, as the form shows it."""
+    field = strategy_type(report["strategy"]["type"]).config.model_fields.get(name)
+    return _(field.title) if field is not None and field.title else name
+
+
 def sweep_table(report: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the heat map of the Sharpe ratio with what it says."""
     found = report.get("sweep")
     if not found:
         return None
     rows = {numbers.compact(y): row for y, row in zip(found["ys"], found["sharpe"], strict=True)}
-    table: HeatTable = heat_table(
-        [numbers.compact(x) for x in found["xs"]], rows, corner=f"{found['y']} \\ {found['x']}"
-    )
+    x, y = (parameter_title(report, found[axis]) for axis in ("x", "y"))
+    table: HeatTable = heat_table([numbers.compact(value) for value in found["xs"]], rows, corner=f"{y} \\ {x}")
     best = found["best"]
     facts = [
-        (_("This run"), f"{found['x']} {numbers.compact(found['xs'][found['own'][0]])}, "
-         f"{found['y']} {numbers.compact(found['ys'][found['own'][1]])}"),
+        (_("This run"), f"{x} {numbers.compact(found['xs'][found['own'][0]])}, "
+         f"{y} {numbers.compact(found['ys'][found['own'][1]])}"),
         (_("Best of the grid"), numbers.NONE if best is None else
-         f"{found['x']} {numbers.compact(best[found['x']])}, {found['y']} {numbers.compact(best[found['y']])}"),
+         f"{x} {numbers.compact(best[found['x']])}, {y} {numbers.compact(best[found['y']])}"),
         (_("Neighbours that keep 80% of its Sharpe ratio"), shown(found["plateau"], "percent")),
         (_("Probability that choosing the best is over-fitting"), shown(found["pbo"], "percent")),
         (_("Configurations counted as trials"), numbers.number(found["count"])),
@@ -250,7 +256,12 @@ def walk(report: Mapping[str, Any]) -> dict[str, Any] | None:
         (_("Configurations looked at"), numbers.number(found["count"])),
     ]
     windows = [
-        {**row, "chosen": ", ".join(f"{name} {numbers.compact(value)}" for name, value in row["params"].items())}
+        {
+            **row,
+            "chosen": ", ".join(
+                f"{parameter_title(report, name)} {numbers.compact(value)}" for name, value in row["params"].items()
+            ),
+        }
         for row in found["windows"]
     ]
     subtitle = _("One account over all test windows, after costs, start = 100; %(purge)s bars purged") % {

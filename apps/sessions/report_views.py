@@ -19,10 +19,15 @@ from apps.sessions import report_honesty, report_tables, reports
 from apps.sessions.capsule_pages import capsule_context
 from apps.sessions.report_market import market_rows
 from apps.sessions.selectors import session_for_user, session_list
+from apps.strategies.engine.config_allocation import PERIODIC
 from apps.strategies.forms import config_rows
 from apps.ui.standalone import style_tag
 
 PAGE = 25
+#: Type of strategy -> (field, values) whose parameters can be swept and walked forward.
+STUDIED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "rule": ("rule", ("sma_cross", "rsi_reversal")), "allocation": ("method", PERIODIC),
+}  # fmt: skip
 TRADE_COLUMNS = (
     "symbol", "side", "quantity", "entry_time", "entry_price", "exit_time", "exit_price",
     "bars", "pnl", "return", "fees", "reason",
@@ -32,6 +37,11 @@ TRADE_COLUMNS = (
 def _load(request: HttpRequest, pk: int) -> tuple[Any, dict[str, Any]]:
     session = session_for_user(signed_in(request), pk)
     return session, reports.report_of(session)
+
+
+def _can_study(session: Any) -> bool:
+    field, values = STUDIED.get(session.version.strategy.type, ("", ()))
+    return session.config.get(field) in values
 
 
 def _halves(rows: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -70,7 +80,7 @@ def _context(session: Any, document: dict[str, Any], page: str | None, open_page
         "honest": report_honesty.context(document),
         "tables": list(report_tables.tables_of(document)),
         **capsule_context(session),
-        "can_study": session.config.get("rule") in {"sma_cross", "rsi_reversal"},
+        "can_study": _can_study(session),
     }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.strategies.engine import honesty, studies
+from apps.strategies.engine import honesty, studies, walking
 from apps.strategies.engine.backtesting import _options, backtest
 from apps.strategies.engine.config import RuleConfig
+from apps.strategies.engine.execution import Traded
+from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import TargetPositions
 from apps.strategies.engine.registry import TYPES
 from apps.trading.engine.costs import Costs
@@ -56,7 +58,8 @@ def test_more_trials_lower_the_deflated_ratio():
 
 def study(panel, **config):
     made = RuleConfig(**{**CONFIG, **config})
-    return studies.Study.of(made, panel, 0, Costs(rate=1e-3), _options(made, 1e5))
+    market = TradedMarket(panel, Traded(panel, obey=False), 0, Costs(rate=1e-3), 1e5)
+    return studies.Study.of(made, market, _options(made, 1e5))
 
 
 def test_a_sweep_holds_the_run_itself_and_only_valid_neighbours(panel):
@@ -78,7 +81,7 @@ def test_plateau_is_the_share_of_neighbours_that_hold():
 
 @pytest.mark.parametrize("anchored", [True, False])
 def test_windows_never_overlap_their_training_and_leave_no_gap(anchored):
-    parts = studies.windows(500, anchored=anchored, train=200, test=60, purge=5)
+    parts = walking.windows(500, anchored=anchored, train=200, test=60, purge=5)
     assert all(part.test - part.train_end == 5 for part in parts)
     assert [part.test for part in parts[1:]] == [part.test_end for part in parts[:-1]]
     assert parts[-1].test_end == 500
@@ -87,22 +90,22 @@ def test_windows_never_overlap_their_training_and_leave_no_gap(anchored):
 
 def test_walking_forward_reads_nothing_of_the_locked_bars(panel):
     options = {"train": 150, "test": 50, "holdout": 100}
-    found = studies.walk_forward(study(panel), **options)
+    found = walking.walk_forward(study(panel), **options)
     other = make_panel(600)
     for array in other.fields.values():
         array[:, 500:] *= 3.0
-    again = studies.walk_forward(study(other), **options)
+    again = walking.walk_forward(study(other), **options)
     assert found["windows"] == again["windows"]
     assert found["curve"] == again["curve"]
     assert found["holdout"]["metrics"] is None
-    opened = studies.walk_forward(study(panel), open_holdout=True, **options)
+    opened = walking.walk_forward(study(panel), open_holdout=True, **options)
     assert opened["holdout"]["metrics"]["total_return"] is not None
     assert opened["curve"] == found["curve"]
 
 
 def test_a_window_is_not_changed_by_what_comes_after_it(panel):
     short, long = (
-        studies.walk_forward(study(p), train=150, test=50, holdout=0)
+        walking.walk_forward(study(p), train=150, test=50, holdout=0)
         for p in (make_panel(600).select(end=panel.times[449]), panel)
     )
     whole = short["windows"][:-1]  # the last one ends where its bars end
@@ -118,5 +121,5 @@ def test_what_has_no_parameters_cannot_be_swept(panel, config):
 
 def test_too_few_bars_to_walk_are_refused(panel):
     with pytest.raises(Refusal) as refused:
-        studies.walk_forward(study(panel), train=700)
+        walking.walk_forward(study(panel), train=700)
     assert refused.value.code == "too_few_bars_to_walk"

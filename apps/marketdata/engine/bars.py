@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -71,6 +71,10 @@ class BarPanel:
                 N_("%(symbol)s is not in %(dataset)s. It has %(known)s."),
                 field="symbol", symbol=symbol, dataset=self.name or "-", known=known,
             ) from None  # fmt: skip
+
+    def bars(self, part: slice) -> BarPanel:
+        """Return the bars of a slice of the time axis."""
+        return replace(self, times=self.times[part], fields={name: a[:, part] for name, a in self.fields.items()})
 
     def select(
         self,

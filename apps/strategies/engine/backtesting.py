@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -17,19 +17,16 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig, StrategyConfig
 from apps.strategies.engine.execution import Traded
+from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
 from apps.strategies.engine.registry import strategy_type
 from apps.trading.engine.backtest import (
     HOLD,
-    Bars,
     Options,
     Result,
     rule_targets,
-    run_rule,
     run_targets,
-    run_weights,
 )
-from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.report import Baseline, Setting, build
 from apps.trading.engine.report.luck import History
@@ -83,7 +80,7 @@ def backtest(
     report_step = _stepper(on_progress)
     decisions = strategy_type(type_key).load("decide")(config, panel, policy)
     report_step()
-    market = _Market(panel, execution, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
+    market = TradedMarket(panel, execution, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
     player = _player(config, decisions, market)
     rows = player.rows
     _check_prices(panel, rows, period.first, "symbol")
@@ -130,7 +127,7 @@ def backtest(
 
 
 def _study(
-    name: str, config: StrategyConfig, market: _Market, options: Options, given: dict[str, Any],
+    name: str, config: StrategyConfig, market: TradedMarket, options: Options, given: dict[str, Any],
     on_progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
     from apps.strategies.engine import studies
@@ -139,10 +136,12 @@ def _study(
         if on_progress is not None:
             on_progress(done, total, "run")
 
-    prepared = studies.Study.of(config, market.panel, market.first, market.costs, options, market.traded)
+    prepared = studies.Study.of(config, market, options)
     if name == studies.SWEEP:
         return studies.sweep(prepared, on_step)
-    return studies.walk_forward(prepared, on_step=on_step, **given)
+    from apps.strategies.engine.walking import walk_forward
+
+    return walk_forward(prepared, on_step=on_step, **given)
 
 
 def _leaks(
@@ -219,69 +218,7 @@ def _stepper(on_progress: Progress | None) -> Callable[[], None]:
     return step
 
 
-@dataclass(frozen=True)
-class _Market:
-    """Prices to decide on, what is traded, the first bar, costs and capital: what every run of one report shares."""
-
-    panel: BarPanel
-    traded: Traded
-    first: int
-    costs: Costs
-    capital: float
-    _rules: dict[tuple[int, ...], Market | None] = field(default_factory=dict)
-    _bars: dict[int, Bars] = field(default_factory=dict)
-
-    def bars(self, row: int) -> Bars:
-        """Return the bars of one instrument as they are traded."""
-        if row not in self._bars:
-            self._bars[row] = self.traded.bars(row)
-        return self._bars[row]
-
-    def seen(self, row: int) -> Bars:
-        """Return the bars of one instrument as a strategy sees them."""
-        return Bars.of(*(self.panel.fields[name][row] for name in ("open", "close", "high", "low")))
-
-    def rules(self, rows: list[int]) -> Market | None:
-        key = tuple(rows)
-        if key not in self._rules:
-            self._rules[key] = self.traded.market(rows)
-        return self._rules[key]
-
-    def weigh(self, weights: Floats, rows: list[int], costs: Costs, options: Options) -> Result:
-        opens, closes = self.traded.weighed(rows)
-        return run_weights(weights, opens, closes, costs, options, first=self.first, market=self.rules(rows))
-
-    def hold(self, rows: list[int]) -> Floats:
-        """Return the equity of buying ``rows`` in equal parts and holding them, all money invested."""
-        options = Options(capital=self.capital, fraction=1.0, cash_short="reduce")
-        if len(rows) == 1:
-            own, rules = self.bars(rows[0]), self.rules(rows)
-            return run_rule("buy_and_hold", {}, own, self.costs, options, first=self.first, market=rules).equity
-        weights = np.full((len(rows), len(self.panel.times)), np.nan)
-        close = self.panel.close[rows]
-        for i in range(len(rows)):
-            listed = np.flatnonzero(np.isfinite(close[i, self.first :]))
-            weights[i, self.first + listed[0]] = 1.0 / len(rows)
-        return self.weigh(weights, rows, self.costs, options).equity
-
-    def equal_members(self, universe: str, every: int) -> Floats:
-        """Return the equity of the members of the day in equal parts, restored every ``every`` bars."""
-        from apps.strategies.engine.allocation import equal_parts, members
-
-        weights = equal_parts(members(self.panel, universe) & (self.panel.close > 0), every, self.first)
-        rows = np.flatnonzero(np.nan_to_num(weights).any(axis=1)).tolist()
-        options = Options(capital=self.capital, cash_short="reduce")
-        return self.weigh(weights[rows], rows, self.costs, options).equity
-
-    def equal(self, rows: list[int], every: int) -> Floats:
-        """Return the equity of equal weights, restored every ``every`` bars."""
-        weights = np.full((len(rows), len(self.panel.times)), np.nan)
-        weights[:, self.first :: every] = 1.0 / len(rows)
-        options = Options(capital=self.capital, cash_short="reduce")
-        return self.weigh(weights, rows, self.costs, options).equity
-
-
-def _yardsticks(market: _Market, rows: list[int], config: StrategyConfig) -> list[Baseline]:
+def _yardsticks(market: TradedMarket, rows: list[int], config: StrategyConfig) -> list[Baseline]:
     """Return the baselines, the one a run is laid against first.
 
     With a universe that is its members of the day in equal parts: whoever holds from the start what was
@@ -307,7 +244,7 @@ class _Player:
     run: Callable[[Costs, int], Result]
 
 
-def _player(config: StrategyConfig, decisions: Decisions, market: _Market) -> _Player:
+def _player(config: StrategyConfig, decisions: Decisions, market: TradedMarket) -> _Player:
     options = _options(config, market.capital)
     if isinstance(decisions, TargetWeights):
         return _weights_player(decisions.weights, config, options, market)
@@ -339,7 +276,7 @@ def _late(targets: NDArray[np.int8], delay: int) -> NDArray[np.int8]:
     return np.concatenate([np.full(delay, HOLD, np.int8), targets[: len(targets) - delay]]) if delay else targets
 
 
-def _weights_player(weights: Floats, config: StrategyConfig, options: Options, market: _Market) -> _Player:
+def _weights_player(weights: Floats, config: StrategyConfig, options: Options, market: TradedMarket) -> _Player:
     """Trade the instruments that are named, or else those that ever get a weight."""
     named = [market.panel.index_of(symbol) for symbol in getattr(config, "symbols", [])]
     rows = named or np.flatnonzero(np.nan_to_num(weights).any(axis=1)).tolist()
