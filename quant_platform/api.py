@@ -23,6 +23,7 @@ from apps.marketdata.historical_api import router as historical_router
 from apps.marketdata.import_api import router as imports_router
 from apps.marketdata.market_api import router as market_router
 from apps.marketdata.quotes_api import router as quotes_router
+from apps.marketdata.tape_api import router as tape_router
 from apps.monitoring.api import router as monitoring_router
 from apps.monitoring.api_machinery import router as machinery_router
 from apps.sessions import api_labels  # noqa: F401 - adds its operations to the router of the sessions
@@ -66,6 +67,7 @@ api.add_router("/sessions", report_router)
 api.add_router("/sessions", capsule_router)
 api.add_router("", marketdata_router)
 api.add_router("", historical_router)
+api.add_router("", tape_router)
 api.add_router("", features_router)
 api.add_router("", market_router)
 api.add_router("", quotes_router)

@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from apps.marketdata.exports import TYPES, chosen_mode, export_bytes, export_table
-from apps.marketdata.models import Severity, Verdict
+from apps.marketdata.models import Content, Severity, Verdict
 from apps.marketdata.presenters import dataset_document, difference_document, finding_document
 from apps.marketdata.quality_report import quality_report, report_rows
 from apps.marketdata.selectors import (
@@ -22,6 +22,7 @@ from apps.marketdata.selectors import (
     finding_list,
 )
 from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix, dataset_label
+from apps.marketdata.tape_exports import tape_bytes
 
 router = Router(tags=["market data"])
 MOST = 500
@@ -142,10 +143,21 @@ def membership(request: HttpRequest, dataset_id: int, universe: str = "") -> dic
     return {"dataset": str(found), "spans": rows, "total": len(rows)}
 
 
-@router.get("/datasets/{int:dataset_id}/export", summary="The bars as csv, parquet or arrow; as traded or adjusted")
+@router.get(
+    "/datasets/{int:dataset_id}/export", summary="Bars (as traded or adjusted) or events as csv, parquet or arrow"
+)
 def export(
-    request: HttpRequest, dataset_id: int, format: str = "parquet", symbol: str = "", prices: str = "raw"
+    request: HttpRequest,
+    dataset_id: int,
+    format: str = "parquet",
+    symbol: str = "",
+    prices: str = "raw",
+    start: str = "",
+    end: str = "",
 ) -> HttpResponse:
     found = dataset_for_user(_user(request), dataset_id)
+    if found.content != Content.BARS:
+        events = tape_bytes(found, format, symbol=symbol, start=start, end=end)
+        return HttpResponse(events, content_type=TYPES[format])
     data = export_bytes(export_table(found, symbol=symbol, mode=chosen_mode(prices)), format)
     return HttpResponse(data, content_type=TYPES[format])

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from apps.marketdata.feature_pages import EXAMPLES, shown
 from apps.marketdata.features import HORIZONS, analysis, analysis_known, analysis_question
+from apps.marketdata.models import Content
 from apps.marketdata.selectors import dataset_by_name, dataset_list
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
@@ -37,7 +38,7 @@ def _asked(request: HttpRequest) -> tuple[dict[str, str], dict[str, Any]]:
 def explorer(request: HttpRequest) -> HttpResponse:
     """The page: an answer that is known is shown at once, another is fetched (with ``wait=1``: awaited)."""
     context: dict[str, Any] = {
-        "datasets": list(dataset_list(_user(request))[:200]), "examples": EXAMPLES,
+        "datasets": list(dataset_list(_user(request), content=Content.BARS)[:200]), "examples": EXAMPLES,
         "horizons": ",".join(str(h) for h in HORIZONS),
     }  # fmt: skip
     try:

@@ -12,7 +12,7 @@ from apps.marketdata.engine.features.alpha import SETS
 from apps.marketdata.engine.features.expression import parse
 from apps.marketdata.engine.features.indicators import indicator_columns
 from apps.marketdata.models import Dataset
-from apps.marketdata.selectors import dataset_folder
+from apps.marketdata.selectors import dataset_folder, require_bars
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -81,6 +81,7 @@ def analysis_known(question: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _where(dataset: Dataset, start: str, end: str) -> dict[str, Any]:
+    require_bars(dataset)
     return {
         "folder": str(dataset_folder(dataset)), "name": str(dataset), "data": dataset.content_hash,
         "start": _iso(start, "start"), "end": _iso(end, "end"),

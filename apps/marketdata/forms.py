@@ -16,12 +16,14 @@ from apps.marketdata.engine.contents import HEAD, check_contents
 from apps.marketdata.engine.readers import FORMATS, ReadOptions, format_of
 from apps.marketdata.engine.readers.options import MEGABYTE
 from apps.marketdata.engine.readers.rows import symbol_of_file
+from apps.marketdata.engine.tape import TAPE_FORMATS
+from apps.marketdata.engine.tape.sources import may_hold_events
 from apps.marketdata.models import Adjustment
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
 UNPACKED_BYTES = 200 * MEGABYTE
-FORMAT_CHOICES = (("auto", _("by the file's name")), *((name, name) for name in FORMATS))
+FORMAT_CHOICES = (("auto", _("by the file's name")), *((name, name) for name in (*FORMATS, *TAPE_FORMATS)))
 STAMPS = (("end", _("the end of the bar")), ("start", _("the start of the bar")))
 DATE_ORDERS = (("", _("as the file shows")), ("mdy", _("month / day / year")), ("dmy", _("day / month / year")))
 
@@ -36,7 +38,7 @@ def files_on_server() -> list[str]:
     folder = import_folder()
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if path.is_dir() or format_of(path)]
+    found = [path for path in folder.iterdir() if path.is_dir() or format_of(path) or may_hold_events(path)]
     newest = sorted((path for path in found if not path.name.startswith(".")), key=lambda path: -path.stat().st_mtime)
     return [path.name for path in newest[:200]]
 
@@ -96,9 +98,14 @@ class ImportForm(forms.Form):
         max_length=32,
         help_text=_("Only where neither a column nor the file's name tells it."),
     )
-    format = forms.ChoiceField(
-        label=_("Format"), choices=[("auto", _("by the file's name")), *((f, f) for f in FORMATS)], required=False
+    levels = forms.IntegerField(
+        label=_("Levels of a book"),
+        required=False,
+        min_value=1,
+        max_value=1000,
+        help_text=_("How many prices of an order book are kept on each side; empty: 20."),
     )
+    format = forms.ChoiceField(label=_("Format"), choices=FORMAT_CHOICES, required=False)
 
     def __init__(self, *args: Any, kept: Path | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -153,5 +160,5 @@ class ImportForm(forms.Form):
             format=data["format"] or "auto", currency=data["currency"].upper(), time_zone=data["time_zone"],
             symbol=data["symbol"], date_order=data["date_order"],
             limit_bytes=ReadOptions.limit_bytes if data.get("on_server") else UNPACKED_BYTES,
-            stamp=data["stamp"] or "end", first_day=data["first_day"],
+            stamp=data["stamp"] or "end", first_day=data["first_day"], levels=data["levels"] or ReadOptions.levels,
         )  # fmt: skip

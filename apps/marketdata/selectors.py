@@ -17,10 +17,12 @@ from apps.accounts.shares import shared_ids
 from apps.marketdata.engine import store
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
+from apps.marketdata.engine.tape import Tape, load_tape, verify_tape
 from apps.marketdata.engine.universe import Membership
 from apps.marketdata.models import (
     Adjustment,
     CalendarDay,
+    Content,
     Dataset,
     DatasetSymbol,
     ImportJob,
@@ -34,6 +36,10 @@ from apps.ui.engine.text import N_
 UNKNOWN = N_("There is no dataset %(name)s. You can use %(known)s.")
 UNKNOWN_VERSION = N_("%(name)s has no version %(version)s. It has %(known)s.")
 UNKNOWN_SYMBOL = N_("No dataset of yours has the symbol %(symbol)s. There are %(known)s.")
+NOT_BARS = N_(
+    "%(dataset)s holds %(content)s, not bars. Make bars of it first: on its page, or with the command derive_bars."
+)
+NO_TAPE = N_("%(dataset)s holds bars, neither trades nor an order book.")
 SORTS: Mapping[str, str] = {
     "name": "name", "verdict": "verdict", "rows": "rows", "symbols": "symbol_count",
     "start": "start", "end": "end", "created": "created", "frequency": "frequency",
@@ -111,7 +117,7 @@ def dataset_with_symbol(user: User | None, symbol: str) -> Dataset:
 
     Raises ``Refusal`` ``unknown_symbol`` (404) that names what there is.
     """
-    rows = dataset_visible(user).filter(archived_at=None)
+    rows = dataset_visible(user).filter(archived_at=None, content=Content.BARS)
     found = rows.filter(symbols__symbol=symbol).order_by("adjustment", "-created").first()
     if found is None:
         names = DatasetSymbol.objects.filter(dataset__in=rows).order_by("symbol").values_list("symbol", flat=True)
@@ -127,6 +133,7 @@ def dataset_list(
     verdict: str = "",
     frequency: str = "",
     tag: str = "",
+    content: str = "",
     sort: str = "name",
     newest_only: bool = True,
 ) -> QuerySet[Dataset]:
@@ -144,6 +151,8 @@ def dataset_list(
         rows = rows.filter(frequency=frequency)
     if tag:
         rows = rows.filter(tags__contains=f",{tag.lower().replace(',', ' ')},")
+    if content:
+        rows = rows.filter(content=content)
     column = F(SORTS.get(sort.lstrip("-"), "name"))
     return rows.order_by(column.desc() if sort.startswith("-") else column.asc(), "name", "-version")
 
@@ -177,18 +186,38 @@ def dataset_folder(dataset: Dataset) -> Path:
     return dataset_root() / dataset.content_hash
 
 
+def require_bars(dataset: Dataset) -> None:
+    """Refuse trades and books where bars are needed (``not_bars``), saying how to make bars of them."""
+    if dataset.content != Content.BARS:
+        content = str(Content(dataset.content).label)
+        raise Refusal("not_bars", NOT_BARS, status=409, field="dataset", dataset=str(dataset), content=content)
+
+
 def dataset_panel(dataset: Dataset, *, verify: bool = False) -> BarPanel:
     """Open the bars, memory-mapped.
 
-    Raises ``Refusal`` ``dataset_missing`` where files are gone and, with ``verify`` (reads
-    every byte), ``dataset_changed`` where they are not what was imported.
+    Raises ``Refusal`` ``not_bars`` for trades and books, ``dataset_missing`` where files are gone and, with
+    ``verify`` (reads every byte), ``dataset_changed`` where they are not what was imported.
     """
+    require_bars(dataset)
     folder, name = dataset_folder(dataset), str(dataset)
     if verify:
         store.verify_hash(folder, name=name)
     panel = store.load_panel(folder, name=name)
     # The files belong to the content, which two datasets may share; the labels belong to the dataset.
     return replace(panel, currency=dataset.currency, frequency=dataset.frequency)
+
+
+def dataset_tape(dataset: Dataset, *, verify: bool = False) -> Tape:
+    """Open the trades or the book, memory-mapped.
+
+    Raises ``Refusal`` ``no_tape`` for bars, ``dataset_missing`` and, with ``verify``, ``dataset_changed``.
+    """
+    if dataset.content == Content.BARS:
+        raise Refusal("no_tape", NO_TAPE, status=409, field="dataset", dataset=str(dataset))
+    if verify:
+        verify_tape(dataset_folder(dataset), name=str(dataset))
+    return load_tape(dataset_folder(dataset), name=str(dataset))
 
 
 def dataset_events(dataset: Dataset, symbol: str = "") -> tuple[CorporateAction, ...]:

@@ -19,6 +19,7 @@ urlpatterns = [
     path("<int:pk>/fix/", views.fix, name="fix"),
     path("<int:pk>/labels/", views.labels, name="labels"),
     path("<int:pk>/adjust/", views.adjust, name="adjust"),
+    path("<int:pk>/derive/", views.derive, name="derive"),
     path("<int:pk>/diff/", views.difference, name="diff"),
     path("<int:pk>/bars.json", views.bars, name="bars"),
     path("<int:pk>/bars.csv", views.download, name="download"),

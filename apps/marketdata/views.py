@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.identity import signed_in
-from apps.marketdata import pages
+from apps.marketdata import pages, tape_pages
 from apps.marketdata.engine.window import Window
 from apps.marketdata.exports import TYPES, chosen_mode, export_bytes, export_table
 from apps.marketdata.historical import chart_window
-from apps.marketdata.models import Dataset, Frequency, Verdict
+from apps.marketdata.models import Content, Dataset, Frequency, Verdict
 from apps.marketdata.presenters import moment_text
 from apps.marketdata.selectors import (
     SORTS,
@@ -31,8 +31,16 @@ from apps.marketdata.selectors import (
     finding_list,
     tags_in_use,
 )
-from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix, dataset_label
+from apps.marketdata.services import (
+    dataset_adjust,
+    dataset_bars,
+    dataset_check,
+    dataset_diff,
+    dataset_fix,
+    dataset_label,
+)
 from apps.marketdata.services.labels import split_tags
+from apps.marketdata.tape_exports import tape_bytes
 from apps.marketdata.times import as_datetime64
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -41,6 +49,8 @@ from apps.ui.refusals import refusal_text
 
 PAGE_SIZE = 25
 DOWNLOAD_ROWS = 500_000
+DERIVE_ROWS = 5_000_000
+TOO_MANY_EVENTS = N_("%(dataset)s has %(rows)s events. Make the bars with the command manage.py derive_bars.")
 TOO_MANY_ROWS = N_("%(dataset)s has %(rows)s rows. Choose a symbol, or use the file bars.parquet of the dataset.")
 
 
@@ -66,11 +76,18 @@ def datasets(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def dataset(request: HttpRequest, pk: int) -> HttpResponse:
-    """One dataset: verdict, candles, findings with the row at fault, symbols, lineage, history."""
+    """One dataset: verdict, candles (or book and trades), findings with the row at fault, symbols, lineage, history."""
     found = dataset_for_user(signed_in(request), pk)
+    if found.content != Content.BARS:
+        shown = {**tape_pages.detail(found, request.GET), "editable": _editable(request, pk)}
+        return render(request, "marketdata/tape.html", shown)
     context = pages.detail(found, request.GET)
-    context["editable"] = dataset_writable(signed_in(request)).filter(pk=pk).exists()
+    context["editable"] = _editable(request, pk)
     return render(request, "marketdata/detail.html", {**context, "candles": available()})
+
+
+def _editable(request: HttpRequest, pk: int) -> bool:
+    return dataset_writable(signed_in(request)).filter(pk=pk).exists()
 
 
 @require_POST
@@ -138,14 +155,25 @@ def _events(dataset: Dataset, symbol: str, shown: Window, times: list[Any]) -> l
 @require_safe
 @login_required
 def download(request: HttpRequest, pk: int) -> HttpResponse:
-    """The bars as ``?format=`` csv, parquet or arrow, of one ``symbol`` or all, as traded or adjusted (``prices``)."""
+    """The bars as ``?format=`` csv, parquet or arrow, of one ``symbol`` or all, as traded or adjusted (``prices``).
+
+    Of trades and books the events from ``start`` to ``end``.
+    """
     found = dataset_for_user(signed_in(request), pk)
     query = request.GET
     symbol, kind = query.get("symbol", ""), query.get("format", "csv")
+    if found.content != Content.BARS:
+        start, end = query.get("start", ""), query.get("end", "")
+        data = tape_bytes(found, kind, symbol=symbol, start=start, end=end)
+        return _file(found, symbol, kind, data)
     if not symbol and found.rows > DOWNLOAD_ROWS:
         raise Refusal("too_many_rows", TOO_MANY_ROWS, status=413, dataset=str(found), rows=f"{found.rows:,}")
     table = export_table(found, symbol=symbol, mode=chosen_mode(query.get("prices", "")))
-    response = HttpResponse(export_bytes(table, kind), content_type=TYPES[kind])
+    return _file(found, symbol, kind, export_bytes(table, kind))
+
+
+def _file(found: Dataset, symbol: str, kind: str, data: bytes) -> HttpResponse:
+    response = HttpResponse(data, content_type=TYPES[kind])
     name = "".join(char if char.isalnum() or char in "-_" else "_" for char in symbol)
     filename = f"{found.name}-{found.version}{'-' + name if name else ''}.{kind}"
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
@@ -196,6 +224,18 @@ def _made(request: HttpRequest, before: Dataset, make: Callable[[], Dataset]) ->
         return redirect("marketdata:detail", pk=before.pk)
     messages.success(request, _("%(dataset)s was made from %(before)s.") % {"dataset": made, "before": before})
     return redirect("marketdata:detail", pk=made.pk)
+
+
+@require_POST
+@login_required
+def derive(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make bars of trades or a book (``rule``, ``size``) and go there."""
+    found = dataset_for_user(signed_in(request), pk)
+    if found.rows > DERIVE_ROWS:
+        words = {"dataset": str(found), "rows": f"{found.rows:,}"}
+        raise Refusal("too_many_rows", TOO_MANY_EVENTS, status=413, **words)
+    rule, size = request.POST.get("rule", ""), request.POST.get("size", "") or request.POST.get("step", "")
+    return _made(request, found, lambda: dataset_bars(found, rule=rule, size=size, actor=signed_in(request)))
 
 
 @require_safe

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from apps.accounts.models import User
-from apps.marketdata.models import Dataset
+from apps.marketdata.models import Content, Dataset
 from apps.marketdata.selectors import dataset_by_name, dataset_visible
 from apps.strategies.engine.registry import InvalidConfig, strategy_type
 from apps.strategies.wording import choice_label
@@ -146,7 +146,7 @@ class ConfigForm:
 
 def config_form(user: User, key: str, values: dict[str, Any], base: dict[str, Any] | None = None) -> ConfigForm:
     """Return the form of a type with the datasets ``user`` sees and the symbols of the chosen one."""
-    visible = dataset_visible(user).filter(archived_at=None).order_by("name", "-version")
+    visible = dataset_visible(user).filter(archived_at=None, content=Content.BARS).order_by("name", "-version")
     newest: dict[str, Dataset] = {}
     for dataset in visible:
         newest.setdefault(dataset.name, dataset)

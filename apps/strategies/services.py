@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.permissions import require_permission
 from apps.accounts.services import audit
-from apps.marketdata.selectors import dataset_by_name
+from apps.marketdata.selectors import dataset_by_name, require_bars
 from apps.strategies.engine.config import StrategyConfig
 from apps.strategies.engine.registry import FieldError, InvalidConfig, parse_config
 from apps.strategies.models import Stage, Strategy, StrategyVersion
@@ -30,6 +30,7 @@ def config_check(user: User, type_key: str, values: Mapping[str, Any]) -> Strate
         raise InvalidConfig([FieldError("dataset", N_("The name has characters that cannot be shown."), {})])
     try:
         dataset = dataset_by_name(user, config.dataset)
+        require_bars(dataset)
     except Refusal as refusal:
         raise InvalidConfig([FieldError("dataset", refusal.message, refusal.params)]) from None
     known = set(dataset.symbols.values_list("symbol", flat=True))

@@ -70,6 +70,34 @@ MESSAGES: Mapping[str, str] = {
     "only_survivors": N_(
         "All %(count)s symbols trade to the last day: nobody left. A test on them may know who survived."
     ),
+    "crossed_book": N_("The best bid of %(bid)s lies above the best ask of %(ask)s."),
+    "locked_book": N_("The best bid and the best ask are both %(bid)s."),
+    "unordered_levels": N_(
+        "Level %(level)s of the %(side)s side is %(price)s, which is not behind the %(above)s before it."
+    ),
+    "hole_in_levels": N_("Level %(level)s of the %(side)s side is empty although a deeper one is not."),
+    "empty_level": N_("Level %(level)s of the %(side)s side has a price but no size."),
+    "negative_size": N_("The size is %(value)s; it is above zero where there is an order or a trade."),
+    "one_sided_book": N_("%(count)s of %(rows)s rows have an empty side."),
+    "time_backwards": N_("The time is %(seconds)s s before that of the row above; the book is not what it was then."),
+    "sequence_gap": N_(
+        "Updates are missing: this one follows update %(after)s, the one before ended with %(before)s. "
+        "Until the next whole book the levels are not to be trusted."
+    ),
+    "stale_update": N_("%(count)s updates were older than the book and were left out."),
+    "before_stated_book": N_("%(count)s messages before the first whole book were left out."),
+    "no_stated_book": N_(
+        "There is no whole book in the source: it was built from %(count)s changes, so levels that never changed "
+        "are missing."
+    ),
+    "messages_left_out": N_("%(count)s messages of the kind %(kind)s were left out."),
+    "dummy_levels": N_("%(count)s levels at the end of the %(levels)s kept are empty, over %(rows)s rows."),
+    "trading_halt": N_("Trading was stopped or went on again here."),
+    "trade_outside_spread": N_("%(count)s trades outside the best prices before them, the first at %(first)s."),
+    "event_without_effect": N_("The event changes the size at %(price)s by %(told)s, the book by %(found)s."),
+    "duplicate_trade": N_("The trade %(id)s was there before."),
+    "trades_missing": N_("%(count)s trades are missing between %(before)s and %(after)s."),
+    "unfinished_bars": N_("The last bar of %(count)s symbols was not full and was left out."),
     "more_like_this": N_("%(count)s more findings of this kind (%(name)s) are not listed."),
 }  # fmt: skip
 

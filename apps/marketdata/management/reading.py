@@ -12,13 +12,14 @@ from django.core.management.base import CommandError
 from apps.accounts.models import User
 from apps.marketdata.engine.readers import FORMATS, ReadOptions
 from apps.marketdata.engine.readers.options import Progress
+from apps.marketdata.engine.tape import TAPE_FORMATS
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
 
 def add_reading_options(parser: ArgumentParser) -> None:
     """Declare how a file is to be read."""
-    parser.add_argument("--format", default="auto", choices=("auto", *FORMATS))
+    parser.add_argument("--format", default="auto", choices=("auto", *FORMATS, *TAPE_FORMATS))
     parser.add_argument("--calendar", default="", help="exchange calendar like XNYS or XSHG; recognised where possible")
     parser.add_argument("--symbol", default="", help="the instrument, where neither column nor file name tells")
     parser.add_argument(
@@ -36,6 +37,7 @@ def add_reading_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--map", default="", help="meaning of columns by name: 'Last=close,Qty=volume'; 'Name=' leaves one out"
     )
+    parser.add_argument("--levels", type=int, default=ReadOptions.levels, help="levels of an order book to keep")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -47,7 +49,7 @@ def read_options(options: dict[str, Any], *, lenient: bool = False) -> ReadOptio
         format=options["format"], currency=options.get("currency", ""), time_zone=options["time_zone"],
         symbol=options["symbol"], columns=columns, date_order=options["date_order"], lenient=lenient,
         include=options["include"], stamp=options["stamp"], volume_unit=options["volume_unit"],
-        first_day=options["first_day"], symbols=options["symbols"],
+        first_day=options["first_day"], levels=options["levels"], symbols=options["symbols"],
         mapping={name.strip(): target.strip() for name, _, target in pairs},
     )  # fmt: skip
 

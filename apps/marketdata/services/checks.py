@@ -14,7 +14,7 @@ from apps.accounts.services import audit
 from apps.marketdata.engine import store
 from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.quality import Report, check_panel
-from apps.marketdata.models import Dataset, DatasetSymbol, QualityCheck, QualityFinding
+from apps.marketdata.models import Content, Dataset, DatasetSymbol, QualityCheck, QualityFinding
 from apps.marketdata.selectors import (
     calendar_days,
     dataset_events,
@@ -26,24 +26,33 @@ from apps.marketdata.times import as_datetime
 
 
 def dataset_check(dataset: Dataset, *, actor: User | None = None) -> QualityCheck:
-    """Read every byte again, check every bar and keep the result as the dataset's verdict.
+    """Read every byte again, check every bar or event and keep the result as the dataset's verdict.
 
     Raises ``Refusal`` ``dataset_missing`` or ``dataset_changed``; the verdict stays as it was then.
     """
+    if dataset.content == Content.BARS:
+        report, seconds = _bars_report(dataset)
+    else:
+        from apps.marketdata.services.tapes import tape_report
+
+        report, seconds = tape_report(dataset)
+    with transaction.atomic():
+        check = store_report(dataset, report, seconds)
+        audit(actor, "dataset.check", dataset, {"verdict": report.verdict})
+    return check
+
+
+def _bars_report(dataset: Dataset) -> tuple[Report, float]:
     panel = dataset_panel(dataset, verify=True)
     lines = store.load_lines(dataset_folder(dataset))
     seen = findings_from_json(dataset.lineage.get("import_findings", []))
     events, spans = dataset_events(dataset), dataset_membership(dataset)
-    report, seconds = timed(
+    return timed(
         lambda: check_panel(
             panel, lines=lines, calendar=dataset.calendar, reader_findings=seen, events=events, membership=spans,
             more_days=calendar_days(dataset.calendar),
         )
     )  # fmt: skip
-    with transaction.atomic():
-        check = store_report(dataset, report, seconds)
-        audit(actor, "dataset.check", dataset, {"verdict": report.verdict})
-    return check
 
 
 def timed(work: Callable[[], Report]) -> tuple[Report, float]:

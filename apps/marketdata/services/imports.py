@@ -24,6 +24,7 @@ from apps.marketdata.engine.quality.sessions import sessions
 from apps.marketdata.engine.readers import ReadOptions, format_of, read_bars
 from apps.marketdata.engine.readers.options import MEGABYTE, Progress, no_progress
 from apps.marketdata.engine.streaming import forget, is_large, read_streamed
+from apps.marketdata.engine.tape import tape_format
 from apps.marketdata.engine.universe import universes
 from apps.marketdata.models import Dataset, DatasetSymbol
 from apps.marketdata.selectors import calendar_days, dataset_root
@@ -67,9 +68,7 @@ def dataset_import(
     and ``storing`` before each, and may raise to stop: nothing was written then.
     """
     newest, kept_tags, licence = _newest(name, owner), tag_text(clean_tags(tags)), clean_licence(licence)
-    too_long = next((symbol for symbol in imported.panel.symbols if len(symbol) > 32), None)
-    if too_long:
-        raise Refusal("bad_symbol", LONG_SYMBOL, field="file", symbol=too_long[:64])
+    refuse_long_symbols(imported.panel.symbols)
     labels = {
         "adjustment": adjustment, "calendar": calendar, "currency": imported.panel.currency, "time_zone": time_zone,
     }  # fmt: skip
@@ -91,6 +90,13 @@ def dataset_import(
         universes=universes(imported.membership), **labels, **_shape(imported),
     )  # fmt: skip
     return _insert(dataset, imported, report, seconds)
+
+
+def refuse_long_symbols(symbols: Sequence[str]) -> None:
+    """Refuse a name that the catalogue cannot hold."""
+    too_long = next((symbol for symbol in symbols if len(symbol) > 32), None)
+    if too_long:
+        raise Refusal("bad_symbol", LONG_SYMBOL, field="file", symbol=too_long[:64])
 
 
 def _check(imported: Imported, calendar: str) -> Report:
@@ -126,6 +132,13 @@ def dataset_import_path(
     """Read a file or a folder and import it; an empty ``calendar`` is recognised from the days where it can be."""
     check_labels(name, owner, tags, licence)  # before a long read
     check_calendar(calendar)
+    if tape_format(path, options):
+        from apps.marketdata.services.tapes import tape_import_path
+
+        return tape_import_path(
+            path, name=name, options=options, owner=owner, title=title, source=source, calendar=calendar,
+            licence=licence, tags=tags, on_progress=on_progress, on_stage=on_stage,
+        )  # fmt: skip
     large = options.format in ("auto", "csv") and format_of(path) == "csv" and is_large(path)
     if large:
         _check_spool_space(path)

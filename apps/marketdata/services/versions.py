@@ -25,6 +25,7 @@ from apps.marketdata.selectors import (
     dataset_folder,
     dataset_membership,
     dataset_panel,
+    require_bars,
 )
 from apps.marketdata.services.checks import findings_from_json
 from apps.marketdata.services.imports import dataset_import
@@ -116,6 +117,7 @@ def dataset_adjust(dataset: Dataset, *, mode: Mode, actor: User | None) -> Datas
 
     Raises ``Refusal`` ``no_events`` or ``already_adjusted``.
     """
+    require_bars(dataset)
     if dataset.adjustment != Adjustment.RAW:
         raise Refusal("already_adjusted", ALREADY, status=409, dataset=str(dataset))
     events = dataset_events(dataset)

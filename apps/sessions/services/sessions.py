@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import has_permission, require_permission
 from apps.accounts.services import audit
 from apps.marketdata.models import Dataset, Verdict
-from apps.marketdata.selectors import dataset_by_name, dataset_folder
+from apps.marketdata.selectors import dataset_by_name, dataset_folder, require_bars
 from apps.sessions.engine.admission import gpu_fits
 from apps.sessions.engine.states import Command, State
 from apps.sessions.forecast import need_for, needs_by_likeness
@@ -62,6 +62,7 @@ def session_create(
     config = parse_config(type_key, {**version.config, **dict(overrides or {})})
     run = _clean_params(kind, dict(params or {}))
     dataset = dataset_by_name(owner, config.dataset)
+    require_bars(dataset)
     _check_data(owner, dataset, config, run)
     check_disk()
     check_memory(kind, version, config.model_dump(mode="json"), memory_limit_mb)

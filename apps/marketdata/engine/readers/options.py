@@ -30,6 +30,7 @@ class ReadOptions:
     ``volume_unit`` is the shares in one unit of volume, 0: 1, or 100 where the money traded
     proves lots. ``first_day`` numbers the rows of a file without dates (ISO day).
     ``daily`` None: daily where every time shows the same clock. ``symbols`` ``as_is`` keeps names as they are written.
+    ``levels`` is how many levels of an order book are kept on each side.
     """
 
     format: str = "auto"
@@ -47,6 +48,7 @@ class ReadOptions:
     first_day: str = ""
     symbols: Literal["normal", "as_is"] = "normal"
     daily: bool | None = None
+    levels: int = 20
 
 
 def no_progress(share: float, what: str, rows: int = 0) -> None:

@@ -29,6 +29,7 @@ from apps.marketdata.engine.readers.tables import (
     header_of,
     read_excel,
 )
+from apps.marketdata.engine.tape import tape_format
 from apps.ui.engine.refusal import Refusal
 
 HEAD_BYTES = 256 * 1024
@@ -47,7 +48,9 @@ class Preview:
 
 
 def preview(path: Path, options: ReadOptions) -> Preview | None:
-    """Return the head of a table; None for formats that have no columns to name (LEAN, Qlib), and folders."""
+    """Return the head of a table; None for formats that name their columns (LEAN, Qlib, trades, books), and folders."""
+    if tape_format(path, options):
+        return None
     kind = options.format if options.format != "auto" else format_of(path)
     if path.is_dir() or kind in ("lean", "qlib", None):
         return None

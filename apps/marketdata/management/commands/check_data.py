@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.quality import check_panel, guess_calendar
-from apps.marketdata.engine.readers import read_bars, refusal_finding
+from apps.marketdata.engine.readers import ReadOptions, read_bars, refusal_finding
 from apps.marketdata.engine.readers.options import Progress
+from apps.marketdata.engine.tape import load_tape, read_tape, tape_format
+from apps.marketdata.engine.tape.quality import check_tape
 from apps.marketdata.management.reading import (
     add_reading_options,
     progress_on_stderr,
@@ -52,9 +55,20 @@ def _dataset(name: str) -> list[dict[str, Any]]:
     return [finding_document(finding) for finding in finding_list(check)]
 
 
+def _tape(path: Path, wanted: ReadOptions, progress: Progress) -> list[dict[str, Any]]:
+    """Check trades or a book: they are read into a folder that goes away again."""
+    with TemporaryDirectory() as folder:
+        read = read_tape(path, wanted, Path(folder), Path(folder), progress)
+        report = check_tape(load_tape(read.folder), reader_findings=read.findings)
+    return [finding.as_dict() for finding in report.findings]
+
+
 def _path(path: Path, options: dict[str, Any], progress: Progress) -> list[dict[str, Any]]:
     """Check what an import would read; a file that would be refused is one finding."""
     try:
+        wanted = read_options(options)
+        if tape_format(path, wanted):
+            return _tape(path, wanted, progress)
         imported = read_bars(path, read_options(options, lenient=True), progress)
     except Refusal as refusal:
         return [refusal_finding(refusal).as_dict()]

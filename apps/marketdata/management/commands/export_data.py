@@ -11,8 +11,10 @@ from django.core.management.base import BaseCommand
 
 from apps.marketdata.exports import chosen_mode, export_file
 from apps.marketdata.management.reading import refusals_as_errors
+from apps.marketdata.models import Content
 from apps.marketdata.qlib import dataset_export_qlib
 from apps.marketdata.selectors import dataset_by_name
+from apps.marketdata.tape_exports import tape_file
 
 
 class Command(BaseCommand):
@@ -24,12 +26,19 @@ class Command(BaseCommand):
         parser.add_argument("--format", default="parquet", choices=("csv", "parquet", "arrow", "qlib"))
         parser.add_argument("--symbol", default="", help="only this symbol")
         parser.add_argument("--mode", default="raw", choices=("raw", "forward", "backward"))
+        parser.add_argument("--start", default="", help="of trades and books: from this instant (UTC)")
+        parser.add_argument("--end", default="", help="of trades and books: to this instant (UTC)")
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals_as_errors():
             dataset = dataset_by_name(None, options["dataset"])
-            if options["format"] == "qlib":
+            if dataset.content != Content.BARS:
+                result = tape_file(
+                    dataset, options["path"], kind=options["format"], symbol=options["symbol"], start=options["start"],
+                    end=options["end"],
+                )  # fmt: skip
+            elif options["format"] == "qlib":
                 result = dataset_export_qlib(dataset, options["path"])
             else:
                 result = export_file(
