@@ -222,6 +222,7 @@ def _depth_chart(book: BookAt) -> Chart | None:
             ys += [total, total + size]
             total += size
         order = range(len(xs)) if style == "k2" else range(len(xs) - 1, -1, -1)
-        sides.append(Series(name, [xs[at] for at in order], [ys[at] for at in order], style))  # type: ignore[arg-type]
+        points = [(xs[at], ys[at]) for at in order]
+        sides.append(Series(name, [x for x, _ in points], [y for _, y in points], style, value=_digits(total)))  # type: ignore[arg-type]
     label = _("Size that can be traded up to each price of %(symbol)s") % {"symbol": book.symbol}
     return line_chart(sides, label=label, base=0, y_text=_digits, value_text=_digits)

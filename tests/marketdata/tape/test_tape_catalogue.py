@@ -274,7 +274,7 @@ def test_runs_and_features_on_events_are_refused_before_they_begin(client, ticks
     from apps.strategies.services import config_check
 
     with pytest.raises(InvalidConfig) as no:
-        config_check(alice, "buy_and_hold", {"dataset": "ticks", "symbol": "BTCUSDT"})
+        config_check(alice, "rule", {"dataset": "ticks", "symbol": "BTCUSDT"})
     assert no.value.errors[0].field == "dataset"
     with pytest.raises(Refusal):
         table_question(ticks, {"a": "$close"}, [], "", "")

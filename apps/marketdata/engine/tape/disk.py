@@ -89,7 +89,8 @@ class TapeWriter:
     def store(self, root: Path, meta: Mapping[str, Any] | None = None) -> Path:
         """Write the folder under ``root`` and return it; equal content is stored once. The spool is removed.
 
-        Trades that came newest first are turned around, levels that no row has are left out. Raises ``Refusal`` ``disk_full``; nothing is left then.
+        Trades that came newest first are turned around, levels that no row has are left out. Raises ``Refusal``
+        ``disk_full``; nothing is left behind then.
         """
         symbols = sorted(self.rows)
         turned = {name for name in symbols if not self.levels and self.backward[name] and not self.forward[name]}
