@@ -163,7 +163,7 @@ PRICES = st.integers(1, 12)
 LEVELS = st.lists(st.tuples(PRICES, st.integers(0, 3)), max_size=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(LEVELS, LEVELS), min_size=1, max_size=12), st.integers(1, 4))
 def test_the_book_built_from_changes_is_the_book_kept_by_hand(tmp_path_factory, changes, levels):
     """A dictionary of prices, sorted after every change, says the same as the stored rows."""

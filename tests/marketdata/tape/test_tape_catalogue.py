@@ -14,11 +14,13 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from apps.marketdata import tape_exports, views
+from apps.marketdata.engine.assemble import Imported
 from apps.marketdata.engine.readers import ReadOptions
 from apps.marketdata.models import Dataset, QualityCheck
 from apps.marketdata.selectors import dataset_panel, dataset_tape
-from apps.marketdata.services import dataset_bars, dataset_check, dataset_import_path
+from apps.marketdata.services import dataset_bars, dataset_check, dataset_import, dataset_import_path
 from apps.ui.engine.refusal import Refusal
+from tests.marketdata.conftest import bars
 from tests.marketdata.tape.conftest import AGG
 from tests.marketdata.tape.test_depth import change, lines, snapshot, trade
 
@@ -84,12 +86,17 @@ def test_a_stopped_import_leaves_nothing(put, var_dir, alice):
     assert [*(var_dir / "spool").rglob("*")] == []
 
 
-def test_events_are_no_bars_and_bars_no_events(book, builtin, alice):
+@pytest.fixture
+def daily(var_dir, alice):
+    return dataset_import(name="daily", imported=Imported(bars([1, 2, 3])), source="test", owner=alice)
+
+
+def test_events_are_no_bars_and_bars_no_events(book, daily):
     with pytest.raises(Refusal) as no:
         dataset_panel(book)
     assert (no.value.code, "derive_bars" in str(no.value)) == ("not_bars", True)
     with pytest.raises(Refusal) as no:
-        dataset_tape(builtin[0])
+        dataset_tape(daily)
     assert no.value.code == "no_tape"
 
 
@@ -213,7 +220,7 @@ def test_an_answer_has_its_limit(client, book, alice, monkeypatch):
     assert page(client, "download", book).status_code == 413
 
 
-def test_the_api_gives_book_course_bars_and_events(client, book, ticks, builtin, alice, bob):
+def test_the_api_gives_book_course_bars_and_events(client, book, ticks, daily, alice, bob):
     client.force_login(alice)
     at = f"/api/datasets/{book.pk}"
     found = client.get(f"{at}/book?time=2024-03-28T01:30:00.060Z&levels=1").json()
@@ -227,7 +234,7 @@ def test_the_api_gives_book_course_bars_and_events(client, book, ticks, builtin,
     wrong = {
         f"{at}/book?time=x": 422, f"{at}/book?symbol=NO": 404, f"{at}/book?levels=0": 422,
         f"{at}/book?time=2020-01-01": 404, f"/api/datasets/{ticks.pk}/book": 409,
-        f"/api/datasets/{ticks.pk}/spread": 409, f"/api/datasets/{builtin[0].pk}/book": 409,
+        f"/api/datasets/{ticks.pk}/spread": 409, f"/api/datasets/{daily.pk}/book": 409,
     }  # fmt: skip
     assert {url: client.get(url).status_code for url in wrong} == wrong
     client.force_login(bob)
