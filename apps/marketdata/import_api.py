@@ -45,6 +45,7 @@ class Reading(Schema):
     date_order: Literal["", "mdy", "dmy"] = ""
     symbol: Annotated[str, Field(max_length=32)] = ""
     format: Annotated[str, Field(max_length=16)] = "auto"
+    levels: Annotated[int, Field(ge=1, le=1000)] = ReadOptions.levels
     include: Annotated[str, Field(max_length=120)] = ""
     licence: Annotated[str, Field(max_length=1000)] = ""
     tags: Annotated[str, Field(max_length=1000)] = ""
@@ -60,7 +61,7 @@ class FromServer(Reading):
 def _start(request: HttpRequest, given: Reading, path: Path, *, uploaded: bool) -> dict[str, Any]:
     options = ReadOptions(
         format=given.format or "auto", currency=given.currency.upper(), time_zone=given.time_zone, symbol=given.symbol,
-        date_order=given.date_order, stamp=given.stamp, first_day=given.first_day, include=given.include,
+        date_order=given.date_order, stamp=given.stamp, first_day=given.first_day, include=given.include, levels=given.levels,
         mapping=getattr(given, "mapping", {}), limit_bytes=UNPACKED_BYTES if uploaded else ReadOptions.limit_bytes,
     )  # fmt: skip
     job = import_start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,27 +53,32 @@ def tape_import_path(
     newest = imports._newest(name, owner)
     spool = Path(settings.VAR_DIR) / "spool"
     read = read_tape(path, options, dataset_root(), spool, lambda share, what: on_progress(0.8 * share, what))
-    tape = load_tape(read.folder)
-    imports.refuse_long_symbols(tape.symbols)
-    same = newest and not newest.archived_at and newest.content_hash == read.folder.name
-    if newest and same and newest.time_zone == read.time_zone:
-        return newest
-    on_stage("checking")
-    report, seconds = timed(
-        lambda: check_tape(
-            tape, reader_findings=read.findings, on_progress=lambda share: on_progress(0.8 + 0.2 * share, path.name)
+    try:
+        tape = load_tape(read.folder)
+        imports.refuse_long_symbols(tape.symbols)
+        same = newest and not newest.archived_at and newest.content_hash == read.folder.name
+        if newest and same and newest.time_zone == read.time_zone:
+            return newest
+        on_stage("checking")
+        report, seconds = timed(
+            lambda: check_tape(
+                tape, reader_findings=read.findings, on_progress=lambda share: on_progress(0.8 + 0.2 * share, path.name)
+            )
         )
-    )
-    dataset = Dataset(
-        name=name, version=newest.version + 1 if newest else 1, parent=newest, owner=owner, title=title,
-        source=(source or path.name)[:200], licence=clean_licence(licence),
-        content_hash=read.folder.name, calendar=calendar,
-        currency=options.currency, time_zone=read.time_zone, size_bytes=folder_size(read.folder),
-        tags=tag_text(clean_tags(tags)), lineage=_lineage(read, tape), frequency="other", adjustment="raw",
-        content=Content.BOOK if tape.levels else Content.TICKS, **_shape(tape),
-    )  # fmt: skip
-    on_stage("storing")
-    return _insert(dataset, tape, report, seconds)
+        dataset = Dataset(
+            name=name, version=newest.version + 1 if newest else 1, parent=newest, owner=owner, title=title,
+            source=(source or path.name)[:200], licence=clean_licence(licence), content_hash=read.folder.name,
+            calendar=calendar, currency=options.currency, time_zone=read.time_zone,
+            size_bytes=folder_size(read.folder), tags=tag_text(clean_tags(tags)), lineage=_lineage(read, tape),
+            frequency="other", adjustment="raw", content=Content.BOOK if tape.levels else Content.TICKS, **_shape(tape),
+        )  # fmt: skip
+        on_stage("storing")
+        return _insert(dataset, tape, report, seconds)
+    except BaseException:
+        # Refused or stopped: what was stored goes too, unless a dataset has the same content.
+        if not Dataset.objects.filter(content_hash=read.folder.name).exists():
+            shutil.rmtree(read.folder, ignore_errors=True)
+        raise
 
 
 def _lineage(read: ReadTape, tape: Tape) -> dict[str, Any]:

@@ -80,10 +80,16 @@ def test_a_stopped_import_leaves_nothing(put, var_dir, alice):
     def stop(_share, _what):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        dataset_import_path(put("x.csv", AGG), name="x", options=ReadOptions(), owner=alice, on_progress=stop)
+    def stop_at(stage):
+        if stage == "storing":
+            raise KeyboardInterrupt
+
+    for stopped in ({"on_progress": stop}, {"on_stage": stop_at}):
+        with pytest.raises(KeyboardInterrupt):
+            dataset_import_path(put("x.csv", AGG), name="x", options=ReadOptions(), owner=alice, **stopped)
     assert not Dataset.objects.exists()
     assert [*(var_dir / "spool").rglob("*")] == []
+    assert [*(var_dir / "datasets").iterdir()] == []
 
 
 @pytest.fixture
@@ -266,13 +272,15 @@ def test_commands_import_check_show_derive_and_export(put, var_dir, tmp_path, ca
         call_command("adjust_data", "book")
 
 
-def test_the_wizard_takes_a_file_of_events(client, var_dir, alice):
+def test_the_wizard_takes_a_file_of_events_and_has_no_columns_to_ask_about(client, var_dir, alice):
     client.force_login(alice)
-    upload = SimpleUploadedFile("BTCUSDT-aggTrades.csv", AGG.encode())
-    answer = client.post(reverse("marketdata:import"), {
-        "upload": upload, "name": "t", "adjustment": "raw", "time_zone": "UTC", "format": "auto",
-    })  # fmt: skip
-    assert answer.status_code in (200, 302)
+    form = {"name": "t", "adjustment": "raw", "time_zone": "UTC", "format": "auto", "levels": "5"}
+    upload = SimpleUploadedFile("BTCUSDT.jsonl", DEPTH.encode())
+    answer = client.post(reverse("marketdata:import"), {**form, "upload": upload, "preview": "1"})
+    assert "names its own columns" in answer.content.decode()
+    upload = SimpleUploadedFile("BTCUSDT.jsonl", DEPTH.encode())
+    answer = client.post(reverse("marketdata:import"), {**form, "upload": upload, "levels": "0"})
+    assert answer.status_code == 422
 
 
 def test_runs_and_features_on_events_are_refused_before_they_begin(client, ticks, alice):
