@@ -61,7 +61,8 @@ class FromServer(Reading):
 def _start(request: HttpRequest, given: Reading, path: Path, *, uploaded: bool) -> dict[str, Any]:
     options = ReadOptions(
         format=given.format or "auto", currency=given.currency.upper(), time_zone=given.time_zone, symbol=given.symbol,
-        date_order=given.date_order, stamp=given.stamp, first_day=given.first_day, include=given.include, levels=given.levels,
+        date_order=given.date_order, stamp=given.stamp, first_day=given.first_day, include=given.include,
+        levels=given.levels,
         mapping=getattr(given, "mapping", {}), limit_bytes=UNPACKED_BYTES if uploaded else ReadOptions.limit_bytes,
     )  # fmt: skip
     job = import_start(

@@ -77,7 +77,7 @@ def test_a_refused_file_leaves_nothing(put, var_dir, alice):
 
 
 def test_a_stopped_import_leaves_nothing(put, var_dir, alice):
-    def stop(_share, _what):
+    def stop(_share, _what, _rows=0):
         raise KeyboardInterrupt
 
     def stop_at(stage):

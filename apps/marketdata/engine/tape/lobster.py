@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.readers.numbers import parse_numbers, shorten
-from apps.marketdata.engine.readers.options import Progress, ReadOptions
+from apps.marketdata.engine.readers.options import Progress, ReadOptions, no_progress
 from apps.marketdata.engine.readers.tables import DELIMITERS, Table
 from apps.marketdata.engine.tape.disk import TapeWriter
 from apps.marketdata.engine.tape.model import HALT, LADDER, Columns
-from apps.marketdata.engine.tape.sources import Source, sources_of, tables
+from apps.marketdata.engine.tape.sources import Source, share_of, sources_of, tables
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -76,8 +76,7 @@ def read_lobster(path: Path, options: ReadOptions, writer: TapeWriter, on_progre
     levels = {day.orderbook: _width(day.orderbook) // 4 for day in days}
     kept = min([*levels.values(), options.levels])
     for at, day in enumerate(days):
-        first = at / len(days)
-        _read_day(day, options, writer, kept, lambda share, what, f=first: on_progress(f + share / len(days), what))  # type: ignore[misc]
+        _read_day(day, options, writer, kept, share_of(on_progress, at, len(days)))
 
 
 def _days(path: Path) -> list[Day]:
@@ -120,7 +119,7 @@ def _read_day(day: Day, options: ReadOptions, writer: TapeWriter, kept: int, on_
     midnight = _midnight(day.day, ZONE if options.time_zone == "UTC" else options.time_zone)
     symbol = options.symbol or day.symbol
     messages = tables(day.message, options, on_progress, MESSAGE)
-    books = tables(day.orderbook, options, lambda _share, _what: None, _names(day.orderbook, "orderbook"))
+    books = tables(day.orderbook, options, no_progress, _names(day.orderbook, "orderbook"))
     short = rows = 0
     for message, book in _in_step(messages, books, day):
         columns = _events(message, midnight)

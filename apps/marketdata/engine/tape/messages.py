@@ -21,7 +21,7 @@ from apps.marketdata.engine.readers.options import Progress, ReadOptions
 from apps.marketdata.engine.readers.rows import symbol_of_file
 from apps.marketdata.engine.tape.depth import Change, DepthBooks, Stated, Trade, pairs
 from apps.marketdata.engine.tape.disk import TapeWriter
-from apps.marketdata.engine.tape.sources import TEXTS, Source, blocks, sources_of
+from apps.marketdata.engine.tape.sources import TEXTS, Source, blocks, share_of, sources_of
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -179,8 +179,7 @@ def read_messages(path: Path, options: ReadOptions, writer: TapeWriter, on_progr
     feed = Feed(DepthBooks(writer, options.levels), options)
     sources = [source for source in sources_of(path) if source.ending in TEXTS]
     for at, source in enumerate(sources):
-        first = at / len(sources)
-        for line, text in _lines(source, options, lambda s, what, f=first: on_progress(f + s / len(sources), what)):  # type: ignore[misc]
+        for line, text in _lines(source, options, share_of(on_progress, at, len(sources))):
             feed.source, feed.line = source.name, line
             _take(feed, text)
     for stated in feed.unnamed:

@@ -25,7 +25,7 @@ from apps.marketdata.engine.readers.tables import Table
 from apps.marketdata.engine.tape.depth import Change, DepthBooks, Stated
 from apps.marketdata.engine.tape.disk import TapeWriter
 from apps.marketdata.engine.tape.model import LADDER, SNAPSHOT, Columns
-from apps.marketdata.engine.tape.sources import Source, sources_of, tables
+from apps.marketdata.engine.tape.sources import Source, share_of, sources_of, tables
 from apps.marketdata.engine.tape.trades import (
     BAD_SIDE,
     by_symbol,
@@ -128,11 +128,7 @@ def read_snapshots(path: Path, options: ReadOptions, writer: TapeWriter, on_prog
     books = DepthBooks(writer, options.levels)
     grown = Growth()
     for at, source in enumerate(sources):
-        first = at / len(sources)
-
-        def progress(share: float, what: str, before: float = first) -> None:
-            on_progress(before + share / len(sources), what)
-
+        progress = share_of(on_progress, at, len(sources))
         if is_changes(header_of(source)):
             read_changes(tables(source, options, progress, options.columns), options, books)
             continue

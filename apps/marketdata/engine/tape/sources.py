@@ -84,6 +84,15 @@ class Source:
             return ""
 
 
+def share_of(on_progress: Progress, at: int, count: int) -> Progress:
+    """Return the progress of the ``at``-th of ``count`` parts as the progress of the whole."""
+
+    def told(share: float, what: str, rows: int = 0) -> None:
+        on_progress((at + share) / count, what, rows)
+
+    return told
+
+
 def may_hold_events(path: Path) -> bool:
     """Tell by its name whether a file may be one of messages: what only tapes are kept in."""
     name = path.name.lower().removesuffix(".gz")
@@ -127,7 +136,7 @@ def blocks(source: Source, options: ReadOptions, on_progress: Progress, size: in
             if cut:
                 yield _text(data[:cut], source), line
                 line += data.count(b"\n", 0, cut)
-            on_progress(share(), source.name)
+            on_progress(share(), source.name, line - 1)
         if rest.strip():
             yield _text(rest, source), line
 
@@ -177,7 +186,7 @@ def _arrow(source: Source, on_progress: Progress) -> Iterator[Table]:
             piece = pa.Table.from_batches([batch])
             lines = np.arange(at + 1, at + 1 + piece.num_rows, dtype=np.int64)
             at += piece.num_rows
-            on_progress(at / total, source.name)
+            on_progress(at / total, source.name, at)
             yield Table(source.name, tuple(piece.column_names), piece.columns, lines)
     except (pa.ArrowException, OSError, ValueError) as error:
         _refuse_unreadable(source.name, "Parquet" if source.ending in (".parquet", ".pq") else "Feather", error)

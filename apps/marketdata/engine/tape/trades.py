@@ -17,13 +17,13 @@ from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.readers.columns import NAMES, PRICES, plain
 from apps.marketdata.engine.readers.json_rows import read_json
 from apps.marketdata.engine.readers.numbers import parse_numbers, shorten
-from apps.marketdata.engine.readers.options import Progress, ReadOptions
+from apps.marketdata.engine.readers.options import Progress, ReadOptions, no_progress
 from apps.marketdata.engine.readers.rows import _symbols, _texts, _times
 from apps.marketdata.engine.readers.tables import DELIMITERS, Table
 from apps.marketdata.engine.symbols import canonical
 from apps.marketdata.engine.tape.disk import TapeWriter
 from apps.marketdata.engine.tape.model import TRADE, Columns
-from apps.marketdata.engine.tape.sources import TEXTS, Source, sources_of, tables
+from apps.marketdata.engine.tape.sources import TEXTS, Source, share_of, sources_of, tables
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -110,7 +110,7 @@ def bare_names(line: str) -> tuple[str, ...]:
 def header_of(source: Source) -> tuple[str, ...]:
     """Return the names of a file's columns, empty where there are none."""
     if source.ending in (".parquet", ".pq", ".feather", ".arrow"):
-        table = next(tables(source, ReadOptions(), lambda _share, _what: None), None)
+        table = next(tables(source, ReadOptions(), no_progress), None)
         return table.header if table else ()
     lines = [line for line in source.head().split("\n") if line.strip() and not line.startswith("#")]
     first = lines[0] if lines else ""
@@ -134,11 +134,7 @@ def read_trades(path: Path, options: ReadOptions, writer: TapeWriter, on_progres
     """Read every table of trades in ``path`` into ``writer``; refuses with file, line, column and value."""
     sources, lots = sources_of(path), Lots(options.volume_unit)
     for at, source in enumerate(sources):
-        first = at / len(sources)
-
-        def progress(share: float, what: str, before: float = first) -> None:
-            on_progress(before + share / len(sources), what)
-
+        progress = share_of(on_progress, at, len(sources))
         if source.ending == ".json" and not source.member:
             found = iter([read_json(source.path, options)])
         else:
