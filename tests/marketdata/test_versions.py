@@ -16,6 +16,7 @@ from apps.marketdata.engine.diff import diff
 from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.fixes import Fix, apply_fixes, fix_for
 from apps.marketdata.exports import export_bytes, export_table
+from apps.marketdata.models import Dataset
 from apps.marketdata.selectors import dataset_comparable, dataset_events, dataset_panel
 from apps.ui.engine.refusal import Refusal
 from tests.marketdata.conftest import bars
@@ -68,6 +69,22 @@ def test_every_blocking_finding_is_mended_in_one_new_version(builtin, root):
     with pytest.raises(Refusal) as caught:
         services.dataset_fix(made, actor=root)
     assert caught.value.code == "nothing_to_fix"
+
+
+def test_a_bar_taken_out_leaves_no_empty_row_behind(var_dir, tmp_path, root):
+    """The source's line of a dropped bar is forgotten; of two symbols, for one of which the day stays."""
+    rows = [f"{symbol},2024-01-{day:02},10,11,9,10,{1000 + day}" for symbol in ("AAA", "BBB") for day in range(2, 31)
+            if np.is_busday(f"2024-01-{day:02}")]  # fmt: skip
+    rows[3] = rows[3].replace(",10,11,9,10,", ",,,,10,")
+    path = tmp_path / "two.csv"
+    path.write_text("symbol,date,open,high,low,close,volume\n" + "\n".join(rows), encoding="utf-8")
+    call_command("import_bars", str(path), dataset="two", verbosity=0)
+    first = Dataset.objects.get(name="two", version=1)
+    assert first.verdict == "blocked"
+    made = services.dataset_fix(first, actor=root)
+    assert {fix["fix"] for fix in made.lineage["fixes"]} == {"drop"}
+    assert made.rows == first.rows - 1
+    assert made.verdict != "blocked"
 
 
 def test_one_finding_is_mended_and_somebody_else_gets_a_copy_of_their_own(builtin, alice):

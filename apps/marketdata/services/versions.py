@@ -16,7 +16,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
 from apps.marketdata.engine.diff import Difference, diff
 from apps.marketdata.engine.findings import Finding
-from apps.marketdata.engine.fixes import apply_fixes, fix_for, remedies
+from apps.marketdata.engine.fixes import Fix, apply_fixes, fix_for, remedies
 from apps.marketdata.engine.quality import check_panel
 from apps.marketdata.models import Adjustment, Dataset, QualityFinding
 from apps.marketdata.selectors import (
@@ -53,7 +53,7 @@ def dataset_fix(dataset: Dataset, *, actor: User | None, choices: Mapping[int, s
         raise Refusal("nothing_to_fix", NOTHING, status=409, dataset=str(dataset))
     mended, left = apply_fixes(panel, fixes, events)
     lineage = {"kind": "fixes", "fixes": [fix.as_dict() for fix in fixes[:1000]], "fix_count": len(fixes)}
-    made = _version(dataset, mended, left, actor, lineage)
+    made = _version(dataset, mended, left, actor, lineage, dropped=[fix for fix in fixes if fix.kind == "drop"])
     audit(actor, "dataset.fix", made, {"from": str(dataset), "fixes": len(fixes)})
     return made
 
@@ -86,12 +86,15 @@ def _version(
     *,
     name: str = "",
     adjustment: str = "",
+    dropped: Sequence[Fix] = (),
 ) -> Dataset:
     own = actor is None or actor.is_administrator or dataset.owner_id == actor.pk
     seen = [f for f in findings_from_json(dataset.lineage.get("import_findings", [])) if f.check != "duplicate_bar"]
     lines = store.load_lines(dataset_folder(dataset))
     if lines is not None and lines.shape != (len(panel.symbols), len(panel.times)):
         lines = _lines_on(panel, dataset_panel(dataset), lines)
+    if lines is not None and dropped:
+        lines = _without(panel, lines, dropped)
     imported = Imported(
         replace(panel, currency=dataset.currency), lines, tuple(dataset.lineage.get("files", ())), tuple(seen),
         tuple(dataset.lineage.get("ignored_columns", ())), events=tuple(events), membership=dataset_membership(dataset),
@@ -110,6 +113,14 @@ def _lines_on(panel: BarPanel, before: BarPanel, lines: Any) -> Any:
     wider = np.zeros((len(panel.symbols), len(panel.times)), dtype=np.int64)
     wider[:, np.searchsorted(panel.times, before.times)] = lines
     return wider
+
+
+def _without(panel: BarPanel, lines: Any, dropped: Sequence[Fix]) -> Any:
+    """Forget the lines of bars that were taken out: a line without a bar reads as a row with nothing in it."""
+    left = lines.copy()
+    for fix in dropped:
+        left[panel.index_of(fix.symbol), np.searchsorted(panel.times, fix.time)] = 0
+    return left
 
 
 def dataset_adjust(dataset: Dataset, *, mode: Mode, actor: User | None) -> Dataset:
