@@ -29,6 +29,7 @@ from apps.monitoring.api_machinery import router as machinery_router
 from apps.sessions import api_labels  # noqa: F401 - adds its operations to the router of the sessions
 from apps.sessions.api import router as sessions_router
 from apps.sessions.api_capsule import router as capsule_router
+from apps.sessions.api_metric import router as metric_router
 from apps.sessions.api_report import router as report_router
 from apps.sessions.api_start import router as start_router
 from apps.strategies.api import router as strategies_router
@@ -64,6 +65,7 @@ api.add_router("/strategies", strategies_router)
 api.add_router("/strategies", start_router)
 api.add_router("/sessions", sessions_router)
 api.add_router("/sessions", report_router)
+api.add_router("/sessions", metric_router)
 api.add_router("/sessions", capsule_router)
 api.add_router("", marketdata_router)
 api.add_router("", historical_router)

@@ -30,6 +30,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     if len(sessions) >= NOTHING_CHOSEN:
         context |= {
             "overlays": comparing.overlays(sessions, choice),
+            "coordinates": comparing.coordinates(sessions),
             "tables": [
                 (_("Results"), _("on the data each was tested on; the best is bold"), comparing.figure_rows(sessions)),
                 (_("Configuration"), _("what differs first"), comparing.config_rows(sessions)),

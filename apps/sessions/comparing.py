@@ -18,8 +18,8 @@ from apps.sessions.models import Session
 from apps.sessions.presenters import HEADLINE, metric_cell, value_text
 from apps.sessions.selectors import session_visible
 from apps.strategies.engine.registry import TYPES
-from apps.trading.engine.glossary import GLOSSARY
-from apps.ui.engine.charts import FULL, HALF, LINES, Chart, Series, line_chart
+from apps.trading.engine.glossary import GLOSSARY, PERCENT
+from apps.ui.engine.charts import FULL, HALF, LINES, Chart, Dimension, Series, line_chart, parallel_chart
 from apps.ui.engine.numbers import compact, number, size
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -177,6 +177,35 @@ def _best(name: str, values: Sequence[float | None]) -> int:
     if name not in BETTER_HIGH or len(known) < 2 or len({value for value, _ in known}) < 2:
         return -1
     return max(known)[1]
+
+
+#: The figures at the end of the parallel coordinates, where a run has them.
+ENDS = ("max_drawdown", "sharpe", "total_return")
+
+
+def coordinates(sessions: Sequence[Session]) -> Chart | None:
+    """Return the parallel coordinates: what differs in the configurations, then what came of it; None where there
+    are not two axes to join."""
+    names = dict.fromkeys(name for session in sessions for name in session.config)
+    columns = {name: [session.config.get(name) for session in sessions] for name in names}
+    dimensions = [
+        Dimension(_label(sessions, name), [_coordinate(value) for value in values])
+        for name, values in columns.items()
+        if len({str(value) for value in values}) > 1
+    ]
+    tables = [_figures(session.summary) for session in sessions]
+    for name in ENDS:
+        figures = [_number(table.get(name)) for table in tables]
+        if any(value is not None for value in figures):
+            dimensions.append(Dimension(_(GLOSSARY[name].title), figures, percent=GLOSSARY[name].unit == PERCENT))
+    if len(dimensions) < 2:
+        return None
+    return parallel_chart(dimensions, [str(session.pk) for session in sessions], label=_("Parallel coordinates"))
+
+
+def _coordinate(value: Any) -> float | str | None:
+    number_of = _number(value)
+    return number_of if number_of is not None else None if value is None else value_text(value)
 
 
 def resource_rows(sessions: Sequence[Session]) -> list[Row]:

@@ -80,6 +80,8 @@ class Session(models.Model):
     #: Events up to this one lie in the archive beside the result, whose SHA-256 is ``archive_hash``.
     archived_seq = models.PositiveBigIntegerField(default=0)
     archive_hash = models.CharField(max_length=64, blank=True)
+    #: Its figures in ``SessionMetric`` are of the events up to this one.
+    measured_seq = models.PositiveBigIntegerField(default=0)
     #: Why it waits, failed or was interrupted: a code and the params of its sentence.
     reason_code = models.CharField(_("reason"), max_length=64, blank=True)
     reason = models.JSONField(default=dict, blank=True)
@@ -111,6 +113,30 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.title}"
+
+
+class SessionMetric(models.Model):
+    """What a metric of a session came to: one row in place of thousands of points.
+
+    ``last`` is the newest value, the median over seeds; ``low``, ``high`` and ``mean`` are over every point of
+    every seed. Written by the run every few seconds and when it ends (``services.measuring``).
+    """
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="metrics")
+    name = models.TextField(_("metric"))
+    points = models.PositiveBigIntegerField()
+    last = models.FloatField()
+    last_step = models.FloatField()
+    low = models.FloatField()
+    high = models.FloatField()
+    mean = models.FloatField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["session", "name"], name="session_metric"),)
+        indexes = (models.Index(fields=["name", "session"], name="session_metric_name"),)
+
+    def __str__(self) -> str:
+        return f"{self.session_id} {self.name}"
 
 
 class SessionTag(models.Model):

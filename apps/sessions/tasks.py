@@ -13,6 +13,8 @@ from apps.sessions.runner.launcher import launch
 from apps.sessions.runner.process import supervisor_gone
 from apps.sessions.services.archiving import retain
 from apps.sessions.services.claim import claim_next
+from apps.sessions.services.measuring import measure
+from apps.sessions.services.performance import summaries_repair
 from apps.sessions.services.workers import launcher_name, worker_draining
 
 #: A worker that keeps house starts no session meanwhile.
@@ -39,6 +41,9 @@ def run_next() -> int:
 
 
 def housekeeping() -> dict[str, int]:
-    """Archive and drop runs' rows, then old quotes, ``HOUSEKEEPING_SECONDS`` each; it comes again in an hour."""
+    """Archive and drop runs' rows, then old quotes, then mend figures and summaries that fell behind,
+    ``HOUSEKEEPING_SECONDS`` each; it comes again in an hour."""
     done = asdict(retain(seconds=HOUSEKEEPING_SECONDS))
-    return {**done, "dropped_quotes": quotes_drop(seconds=HOUSEKEEPING_SECONDS)}
+    dropped = quotes_drop(seconds=HOUSEKEEPING_SECONDS)
+    measured = measure(seconds=HOUSEKEEPING_SECONDS)
+    return {**done, "dropped_quotes": dropped, "measured": measured, "summaries": summaries_repair()}

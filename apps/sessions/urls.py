@@ -2,12 +2,13 @@
 
 from django.urls import URLPattern, path
 
-from apps.sessions import capsule_views, compare_views, label_views, report_views, verify_views, views
+from apps.sessions import capsule_views, compare_views, label_views, metric_views, report_views, verify_views, views
 
 app_name = "sessions"
 urlpatterns: list[URLPattern] = [
     path("", views.sessions, name="list"),
     path("compare/", compare_views.compare, name="compare"),
+    path("metric/", metric_views.metric, name="metric"),
     path("start/", views.start, name="start"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/fragments/<slug:name>/", views.fragment, name="fragment"),

@@ -56,7 +56,7 @@ POSTED = {*RUN_FIELDS, *MOST, "version", "kind"}
 @login_required
 def sessions(request: HttpRequest) -> HttpResponse:
     """The list: the whole page, or its table alone for htmx."""
-    user, filters = signed_in(request), _filters(request)
+    user, filters = signed_in(request), filters_of(request)
     found = session_list(user, **{**filters, "sort": filters["sort"] or "-id"})
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
@@ -71,7 +71,8 @@ def sessions(request: HttpRequest) -> HttpResponse:
     return render(request, "sessions/list.html", context | _list_head(user))
 
 
-def _filters(request: HttpRequest) -> dict[str, Any]:
+def filters_of(request: HttpRequest) -> dict[str, Any]:
+    """Return the filters of the list as the address names them; what it does not understand filters nothing."""
     given = request.GET
     strategy = given.get("strategy", "")
     return {

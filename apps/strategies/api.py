@@ -67,6 +67,11 @@ def summary(row: Any) -> dict[str, Any]:
         "total_sessions": row.total_sessions,
         "last_training": training if row.last_training else None,
         "best_out_of_sample": best if row.best_session else None,
+        "performance": {
+            "runs": row.counted_runs,
+            "mean_return": row.mean_return,
+            "volatility": row.mean_volatility,
+        },
     }
 
 
@@ -156,6 +161,18 @@ def versions(
         }
         for row in rows
     ]
+
+
+@router.get("/{strategy_id}/performance", summary="How the finished runs did on data they never saw")
+def performance(request: HttpRequest, strategy_id: Identifier) -> dict[str, Any]:
+    """Fractions after costs; null where there is no such figure. ``volatility`` is the mean of the runs' annualised
+    volatilities, ``spread`` the standard deviation of their returns."""
+    strategy = selectors.strategy_for_user(caller(request), strategy_id)
+    row = selectors.summary_of(strategy)
+    names = ("runs", "counted", "mean_return", "best_return", "volatility", "spread", "best_session", "best_sharpe")
+    none = {"runs": 0, "counted": 0}
+    values = {name: getattr(row, name) if row else none.get(name) for name in names}
+    return {"strategy_id": strategy.pk, **values, "updated": row.updated if row else None}
 
 
 @router.post("/{strategy_id}/versions", summary="Save a new version; saving without a change makes none")

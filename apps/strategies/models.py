@@ -68,6 +68,31 @@ class StrategyVersion(models.Model):
         super().save(*args, **kwargs)
 
 
+class StrategySummary(models.Model):
+    """How the finished runs of a strategy did; the sessions' room keeps it fresh (``services.performance``).
+
+    ``runs`` counts completed runs that verify nothing, ``counted`` those of them with a return on data they never
+    saw: the figures are of these. Returns are fractions after costs; ``volatility`` is the mean of the runs'
+    annualised volatilities, ``spread`` the standard deviation of their returns (of two or more).
+    """
+
+    strategy = models.OneToOneField(Strategy, on_delete=models.CASCADE, primary_key=True, related_name="summary")
+    runs = models.PositiveIntegerField(_("runs"), default=0)
+    counted = models.PositiveIntegerField(_("runs on unseen data"), default=0)
+    mean_return = models.FloatField(_("mean return"), null=True, blank=True)
+    best_return = models.FloatField(_("best return"), null=True, blank=True)
+    volatility = models.FloatField(_("volatility"), null=True, blank=True)
+    spread = models.FloatField(_("spread of returns"), null=True, blank=True)
+    #: The run with the best Sharpe ratio, and its figures; not a foreign key: this room does not know sessions.
+    best_session = models.BigIntegerField(null=True, blank=True)
+    best_sharpe = models.FloatField(_("best Sharpe"), null=True, blank=True)
+    best_session_return = models.FloatField(null=True, blank=True)
+    updated = models.DateTimeField(_("changed"), default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.strategy_id}: {self.counted} of {self.runs}"
+
+
 class TrialKind(models.TextChoices):
     BACKTEST = "backtest", _("backtest")
     TRAINING = "training", _("training")

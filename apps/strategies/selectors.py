@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Count, F, FloatField, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404
 
 from apps.accounts.models import User
 from apps.accounts.shares import shared_ids
-from apps.strategies.models import Strategy, StrategyVersion
+from apps.strategies.models import Strategy, StrategySummary, StrategyVersion
 
 #: The states in which a session is on its way; sessions/engine/states.py, tested to be equal.
 ACTIVE = ("queued", "running", "pausing", "cancelling")
 SORTS: Mapping[str, str] = {
     "name": "name", "type": "type", "stage": "stage", "updated": "updated",
     "return": "best_return", "sharpe": "best_sharpe", "sessions": "total_sessions",
+    "runs": "counted_runs", "mean": "mean_return", "volatility": "mean_volatility",
 }  # fmt: skip
 
 
@@ -56,26 +58,42 @@ def strategy_by_name(user: User | None, text: str) -> Strategy:
 
 
 def with_results(rows: QuerySet[Strategy]) -> QuerySet[Strategy]:
-    """Add, in the same query: sessions, last training, best out-of-sample result and its session."""
+    """Add, in the same query: sessions, last training, and of the summary the best run and the means over runs."""
     session = _session_model()
     mine = session.objects.filter(version__strategy=OuterRef("pk"))
     training = mine.filter(kind="training").order_by("-id")
-    best = mine.filter(status="completed", out_of_sample=True, result_sharpe__isnull=False).order_by(
-        "-result_sharpe", "-id"
-    )
     newest = StrategyVersion.objects.filter(strategy=OuterRef("pk")).order_by("-number")
-    runs = "versions__run_sessions"
     return rows.annotate(
-        total_sessions=Count(runs, distinct=True),
-        active_sessions=Count(runs, filter=Q(**{f"{runs}__status__in": ACTIVE}), distinct=True),
+        total_sessions=_counted(mine),
+        active_sessions=_counted(mine.filter(status__in=ACTIVE)),
         version_number=Subquery(newest.values("number")[:1], output_field=IntegerField()),
         last_training=Subquery(training.values("id")[:1], output_field=IntegerField()),
         last_training_status=Subquery(training.values("status")[:1]),
         last_training_at=Subquery(training.values("created")[:1]),
-        best_session=Subquery(best.values("id")[:1], output_field=IntegerField()),
-        best_sharpe=Subquery(best.values("result_sharpe")[:1], output_field=FloatField()),
-        best_return=Subquery(best.values("result_return")[:1], output_field=FloatField()),
+        best_session=F("summary__best_session"),
+        best_sharpe=F("summary__best_sharpe"),
+        best_return=F("summary__best_session_return"),
+        counted_runs=Coalesce(F("summary__counted"), 0),
+        mean_return=F("summary__mean_return"),
+        mean_volatility=F("summary__volatility"),
     )
+
+
+def _counted(sessions: QuerySet[Any]) -> Coalesce:
+    """Count the sessions of a strategy apart: a join would multiply what else is asked for."""
+    counted = sessions.order_by().values("version__strategy").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def best_strategies(user: User | None, most: int) -> QuerySet[Strategy]:
+    """Return the strategies with the highest mean return on data they never saw, each with its summary."""
+    rows = strategy_visible(user).filter(archived_at__isnull=True, summary__counted__gt=0)
+    return rows.select_related("summary").order_by("-summary__mean_return", "-pk")[:most]
+
+
+def summary_of(strategy: Strategy) -> StrategySummary | None:
+    """Return how the strategy's runs did; None before one has finished."""
+    return StrategySummary.objects.filter(strategy=strategy).first()
 
 
 def _session_model() -> Any:

@@ -58,7 +58,21 @@ def _csv(rows: Any) -> HttpResponse:
     answer["Content-Disposition"] = 'attachment; filename="strategies.csv"'
     writer = csv.writer(answer)
     writer.writerow(
-        ["id", "name", "type", "stage", "version", "active", "sessions", "return", "sharpe", "best_session"]
+        [
+            "id",
+            "name",
+            "type",
+            "stage",
+            "version",
+            "active",
+            "sessions",
+            "return",
+            "sharpe",
+            "best_session",
+            "runs_on_unseen_data",
+            "mean_return",
+            "volatility",
+        ]
     )
     for row in rows[:10_000]:
         writer.writerow(
@@ -73,6 +87,9 @@ def _csv(rows: Any) -> HttpResponse:
                 row.best_return,
                 row.best_sharpe,
                 row.best_session,
+                row.counted_runs,
+                row.mean_return,
+                row.mean_volatility,
             ]
         )
     return answer
@@ -203,6 +220,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "strategy": strategy,
         "current": current,
         "versions": versions,
+        "performance": selectors.summary_of(strategy),
         "groups": config_rows(strategy.type, current.config),
         "label": _(kind.label),
         "lesson": _(strategy.description) if strategy.description else "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 
 from apps.ui.engine.refusal import Refusal
@@ -18,10 +19,14 @@ BENCHMARKS: dict[str, str] = {
     "rl_env": "quant_platform.bench.rl_env:rows",
     "push": "quant_platform.bench.push:rows",
     "start": "quant_platform.bench.start:rows",
+    "http": "quant_platform.bench.http:rows",
+    "metric": "quant_platform.bench.metric:rows",
     "features": "quant_platform.bench.features:rows",
     "load": "quant_platform.bench.features:load_rows",
     "signals": "quant_platform.bench.features:ic_rows",
 }
+#: Those that measure on either database; the function takes "sqlite", "postgres" or "" (what is in use).
+ON_A_DATABASE = ("push", "start", "http", "metric")
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,9 @@ class Row:
         }
 
 
-def benchmark(name: str) -> Callable[[], Sequence[Row]]:
-    """Return the benchmark called ``name``; refuses an unknown one, naming those there are."""
+def benchmark(name: str, database: str = "") -> Callable[[], Sequence[Row]]:
+    """Return the benchmark called ``name``, on ``database`` where one is asked for; refuses an unknown one, naming
+    those there are, and a database for what measures none."""
     try:
         module, _, function = BENCHMARKS[name].partition(":")
     except KeyError:
@@ -79,5 +85,10 @@ def benchmark(name: str) -> Callable[[], Sequence[Row]]:
         raise Refusal(
             "unknown_benchmark", N_("There is no benchmark %(name)s; choose one of %(known)s."), name=name, known=known
         ) from None
-    rows: Callable[[], Sequence[Row]] = getattr(import_module(module), function)
-    return rows
+    if database and name not in ON_A_DATABASE:
+        raise Refusal(
+            "no_database_measured", N_("The benchmark %(name)s measures no database; these do: %(known)s."),
+            name=name, known=", ".join(ON_A_DATABASE),
+        )  # fmt: skip
+    rows: Callable[..., Sequence[Row]] = getattr(import_module(module), function)
+    return partial(rows, database) if database else rows

@@ -30,8 +30,13 @@ def prepare(jobs: int, sockets: int) -> None:
         token = secrets.token_urlsafe(24)
         ApiToken.objects.create(user=user, name="push", prefix=token[:8], token_hash=token_digest(token))
         tokens += [token] * SOCKETS_A_USER
-    sessions = [_session(users[0], number) for number in range(jobs)]
+    sessions = sessions_of(users[0], jobs)
     print(json.dumps({"sessions": sessions, "tokens": tokens[:sockets]}))  # noqa: T201
+
+
+def sessions_of(owner, count: int) -> list[int]:  # type: ignore[no-untyped-def]
+    """Make ``count`` running sessions of a strategy each and return their numbers."""
+    return [_session(owner, number) for number in range(count)]
 
 
 def _session(owner, number: int) -> int:  # type: ignore[no-untyped-def]

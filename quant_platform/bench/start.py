@@ -18,17 +18,17 @@ from statistics import median
 
 from quant_platform import smoke
 from quant_platform.bench import Row
-from quant_platform.bench.peers import say
-from quant_platform.bench.push import BASE, scratch_database, server_address
+from quant_platform.bench.databases import kind_of, scratch_database, server_of
+from quant_platform.bench.peers import BASE, say
 
 COLD_GOAL_S, WARM_GOAL_S, ROUNDS = 2.0, 1.0, 5
 SETTLE_SECONDS = 120.0
 
 
-def rows() -> Sequence[Row]:
-    """Measure on the database in use: SQLite, or a scratch database of the server in ``DATABASE_URL``."""
-    server = server_address()
-    kind = "PostgreSQL" if server else "SQLite"
+def rows(database: str = "") -> Sequence[Row]:
+    """Measure on the database in use, or on the one asked for."""
+    server = server_of(database)
+    kind = kind_of(server)
     found = []
     for word, goal, rounds in (("cold", COLD_GOAL_S, 1), ("warm", WARM_GOAL_S, ROUNDS)):
         taken = [seconds for _ in range(1 if word == "warm" else 3) for seconds in _once(server, word, rounds)]

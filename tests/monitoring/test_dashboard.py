@@ -11,7 +11,7 @@ from apps.accounts.models import Notice
 from apps.accounts.notices import notify
 from apps.marketdata.models import Dataset
 from apps.monitoring.selectors.dashboard import baseline_return, dashboard, figure
-from apps.sessions.models import Session
+from apps.sessions.models import Session, Worker
 from apps.strategies.models import Strategy
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def test_what_runs_waits_and_came_out_is_shown(client, alice, make_session):
         "62%",
         "38 s",
         "Waiting one",
-        "waits for a free slot",
+        "No worker answers; it starts when one runs.",
         "Done one",
         "+56.3%",
         "+22.2 pp",
@@ -61,6 +61,18 @@ def test_what_runs_waits_and_came_out_is_shown(client, alice, make_session):
         assert text in html
     board = dashboard(alice)
     assert (board.running, board.waiting) == (1, 1)
+
+
+def test_what_waits_says_for_what_in_the_words_of_its_own_page(client, alice, make_session, settings):
+    settings.SLOTS = 1
+    Worker.objects.create(name="here", host="here", pid=1)
+    make_session(alice, "running", progress=0.5, seconds_used=60.0)
+    waits = make_session(alice, "queued", queued_at=timezone.now())
+    html = page(client, alice)
+    sentence = "Every slot is in use: 1 of 1. It is next. It should start in about 1 min."
+    assert sentence in html
+    assert sentence in page(client, alice, "/sessions/")
+    assert sentence in page(client, alice, f"/sessions/{waits.pk}/")
 
 
 def test_what_others_run_is_not_shown_except_to_administrators(client, alice, bob, root, make_session):
@@ -114,7 +126,7 @@ def test_the_number_of_statements_does_not_grow(
     page(client, alice)
     for count in (0, 8):
         fill(count)
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(9):
             assert client.get("/").status_code == 200
 
 

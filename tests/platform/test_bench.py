@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 
@@ -11,8 +12,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 import quant_platform.bench as bench
-from quant_platform.bench import BENCHMARKS, Row, benchmark
+from quant_platform.bench import BENCHMARKS, ON_A_DATABASE, Row, benchmark, http
 from quant_platform.bench import peers as peers_module
+from quant_platform.bench.databases import server_of
+from quant_platform.bench.document import DOCUMENT, write_section
 from quant_platform.bench.measure import cpu_seconds, interleaved, wall_seconds
 from quant_platform.bench.peers import Peer, PeerMissing, peer_python
 
@@ -20,6 +23,14 @@ ROWS = [
     Row("work", 0.001, 0.005, ours_s=0.001, peer="slowpoke", peer_s=0.1),
     Row("rate", 10, 20, "steps/s", more_is_better=True),
 ]
+
+#: What docs/performance.md must promise, as it stands there.
+GOALS = {
+    "push": {"≤ 100", "≤ 300", "≥ 5000", "≤ 0"},
+    "start": {"≤ 2", "≤ 1"},
+    "metric": {"≤ 300"},
+    "http": {"≤ 150", "≤ 50", "≤ 0", "≤ 220"},
+}
 
 
 @pytest.fixture
@@ -58,7 +69,7 @@ def test_people_read_a_line_a_row(monkeypatch, capsys):
 
 def test_all_runs_every_benchmark(monkeypatch, capsys):
     monkeypatch.setattr("quant_platform.management.commands.bench.BENCHMARKS", {"good": "", "more": ""})
-    monkeypatch.setattr("quant_platform.management.commands.bench.benchmark", lambda name: good_rows)
+    monkeypatch.setattr("quant_platform.management.commands.bench.benchmark", lambda name, database: good_rows)
     call_command("bench", "all", "--json")
     found = json.loads(capsys.readouterr().out)
     assert [b["name"] for b in found["benchmarks"]] == ["good", "more"]
@@ -70,7 +81,107 @@ def test_an_unknown_benchmark_names_those_there_are():
         call_command("bench", "speed")
 
 
-@pytest.mark.parametrize("name", ["backtest", "rl_env", "push", "start"])
+def test_a_database_is_chosen_where_one_is_measured(monkeypatch):
+    asked = []
+    monkeypatch.setattr("quant_platform.bench.push.rows", lambda database="": asked.append(database) or good_rows())
+    monkeypatch.setenv("DATABASE_URL", "postgres://somebody@db/quant")
+    for database in ("sqlite", "postgres"):
+        benchmark("push", database)()
+    benchmark("push")()
+    assert asked == ["sqlite", "postgres", ""]
+    assert [server_of(database) for database in ("sqlite", "postgres", "")] == [
+        "",
+        *["postgres://somebody@db/quant"] * 2,
+    ]
+    with pytest.raises(CommandError, match="measures no database"):
+        call_command("bench", "backtest", "--database", "sqlite")
+
+
+def test_postgres_without_a_server_is_refused(monkeypatch):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(CommandError, match="Set DATABASE_URL"):
+        call_command("bench", "metric", "--database", "postgres")
+
+
+class TestDocument:
+    """``docs/performance.md``: a section a benchmark and database, replaced as a whole."""
+
+    def test_a_section_is_added_once_and_then_replaced(self, tmp_path):
+        path = tmp_path / "performance.md"
+        path.write_text("# Performance\n\nWords.\n", encoding="utf-8")
+        write_section("one", "SQLite", ROWS, 0.5, path)
+        write_section("two", "", ROWS[1:], 0.5, path)
+        write_section("one", "SQLite", ROWS[:1], 0.25, path)
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("# Performance\n\nWords.\n\n<!-- bench one SQLite -->\n## `bench one` on SQLite\n")
+        assert text.count("| work | 0.001 CPU s | ≤ 0.005 | met | slowpoke 0.1 s, ×100.0; |") == 1
+        assert text.count("| rate | 10 steps/s | ≥ 20 | **missed** |") == 1
+        assert "25% busy" in text
+
+    def test_the_command_writes_it(self, monkeypatch, tmp_path, capsys):
+        path = tmp_path / "performance.md"
+        path.write_text("# Performance\n", encoding="utf-8")
+        monkeypatch.setitem(BENCHMARKS, "good", "tests.platform.test_bench:good_rows")
+        monkeypatch.setattr("quant_platform.bench.document.DOCUMENT", path)
+        call_command("bench", "good", "--document")
+        assert "## `bench good`\n" in path.read_text(encoding="utf-8")
+
+
+def written() -> dict[tuple[str, str], list[list[str]]]:
+    """Return the rows of each section of docs/performance.md by benchmark and database."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    parts = re.findall(r"<!-- bench (\w+) ?(\w*) -->(.*?)<!-- end of bench \1 ?\2 -->", text, re.DOTALL)
+    lines = {(name, kind): part.splitlines() for name, kind, part in parts}
+    return {key: [line.split(" | ") for line in part if line.startswith("| ")][1:] for key, part in lines.items()}
+
+
+class TestWritten:
+    """What stands in the repository is measured against the goals that are promised today."""
+
+    def test_the_sections_are_of_benchmarks_and_databases_that_there_are(self):
+        found = written()
+        assert set(found) >= {("metric", "SQLite"), ("metric", "PostgreSQL")}
+        assert {name for name, _ in found} <= set(BENCHMARKS)
+        assert all(kind in ({"SQLite", "PostgreSQL"} if name in ON_A_DATABASE else {""}) for name, kind in found)
+
+    def test_each_row_has_a_figure_todays_goal_and_a_verdict(self):
+        for (name, _kind), rows in written().items():
+            assert rows
+            assert {row[2] for row in rows} == GOALS[name]
+            assert all(row[3] in {"met", "**missed**"} for row in rows)
+            assert all(re.match(r"[\d.e+,]+ \S", row[1]) for row in rows)
+
+    def test_http_has_figures_of_every_page_and_question(self):
+        for (name, _kind), rows in written().items():
+            if name == "http":
+                pages = {row[0].removeprefix("| p95 of "): row[4] for row in rows}
+                assert set(pages) >= {*http.PAGES, *http.ASKED}
+                assert all(re.search(r"\d+ SQL, \d+ ms of CPU", pages[one]) for one in (*http.PAGES, *http.ASKED))
+
+
+def test_the_pages_of_the_http_benchmark_are_pages_and_the_questions_are_asked_of_the_api():
+    assert all(not address.startswith("/api/") for address in http.PAGES)
+    assert all(address.startswith("/api/") for address in http.ASKED)
+    assert (http.FIRST_PAGE in http.PAGES, http.CANDLES_PAGE in http.PAGES) == (True, True)
+
+
+def test_what_people_met_becomes_rows():
+    seen = http.Seen()
+    for address in (*http.PAGES, *http.ASKED):
+        seen.times[address] = [10.0, 20.0, 200.0]
+    seen.failed.append("GET /: 500")
+    facts = {"statements": 5, "cpu_ms": 3.0, "kb": 4.0}
+    counted = {"first": 40.0, "candles": 300.0} | dict.fromkeys([*http.PAGES, *http.ASKED], facts)
+    rows = [*http.heads(seen, 1, counted, "SQLite"), *http.each(seen, counted)]
+    missed = {row.work for row in rows[:6] if not row.met}
+    assert "weight of the candles page with all it loads" in missed
+    assert "weight of the first page with all it loads" not in missed
+    assert any(row.work.startswith("requests not answered") and row.measured == 1 for row in rows)
+    assert any(row.work.startswith("trainings lost") and not row.met for row in rows)
+    assert len(rows) == 6 + len(http.PAGES) + len(http.ASKED)
+
+
+@pytest.mark.parametrize("name", ["backtest", "rl_env", "push", "start", "http", "metric"])
 def test_each_name_leads_to_a_function(name):
     assert callable(benchmark(name))
 

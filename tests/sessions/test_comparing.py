@@ -75,6 +75,19 @@ class TestPage:
         assert "0.01" in text
         assert '<td class="b">2.50</td>' in text
 
+    def test_parallel_coordinates_lead_from_what_differs_to_what_came_of_it(self, page, pair):
+        text = page.get(address(*pair)).content.decode()
+        figure = text.split('id="coordinates"')[1].split("</figure>")[0]
+        titles = [part.split("</title>")[0] for part in figure.split("<title>")[1:]]
+        assert len(titles) == 4  # Two sessions, drawn for the page and for the phone.
+        assert titles[1] == f"{pair[1].pk}: Learning rate 0.01, Sharpe ratio 2.5"
+        assert figure.count('data-line="1"') == 2
+        assert "js/parallel.js" in text
+
+    def test_without_two_axes_there_are_no_coordinates(self, page, alice):
+        same = [make_session(alice, status="completed") for _ in range(2)]
+        assert 'id="coordinates"' not in page.get(address(*same)).content.decode()
+
     @pytest.mark.parametrize("query", ["", "?s=", "?s=abc", "?s=1e9", "?align=x&smoothing=y"])
     def test_without_a_choice_it_says_what_to_do(self, page, query):
         answer = page.get(URL + query)

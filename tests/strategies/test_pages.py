@@ -12,6 +12,7 @@ from django.http import Http404
 from django.test.utils import CaptureQueriesContext
 
 from apps.sessions.models import Session
+from apps.sessions.services.performance import summary_refresh
 from apps.strategies import selectors, services
 from apps.strategies.engine.gallery import EXAMPLES
 from apps.strategies.forms import ConfigForm, config_rows, entered, posted_values, schema
@@ -35,7 +36,9 @@ def ran(strategy, sharpe, **fields):
         "result_return": None if sharpe is None else sharpe / 10, "time_limit": 60, "title": strategy.name,
         "config": version.config,
     } | fields  # fmt: skip
-    return Session.objects.create(owner=strategy.owner, version=version, dataset=dataset, **values)
+    made = Session.objects.create(owner=strategy.owner, version=version, dataset=dataset, **values)
+    summary_refresh(strategy.pk)
+    return made
 
 
 def _dataset():

@@ -22,10 +22,15 @@ from apps.monitoring.engine.resources import resources
 from apps.monitoring.selectors.latest import LatestReport, latest_report
 from apps.sessions.engine.states import ACTIVE, ON_A_WORKER, State
 from apps.sessions.models import Checkpoint, Session
+from apps.sessions.pages import Row, row_of
 from apps.sessions.selectors import session_visible
+from apps.sessions.waiting import queue_of
+from apps.strategies.models import Strategy
+from apps.strategies.selectors import best_strategies
 from apps.ui.engine.charts import dot_line
 
 SHOWN_ACTIVE, SHOWN_RESULTS, SHOWN_DATASETS, SHOWN_NOTES = 8, 6, 6, 5
+SHOWN_STRATEGIES = 5
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,11 @@ class DataRow:
 
 @dataclass(frozen=True)
 class Dashboard:
-    active: list[Session]
+    active: list[Row]
     running: int
     waiting: int
     results: list[ResultRow]
+    strategies: list[Strategy]
     latest: LatestReport | None
     attention: list[Attention]
     data: list[DataRow]
@@ -187,18 +193,20 @@ def _machine(user: User) -> list[Attention]:
 
 
 def dashboard(user: User) -> Dashboard:
-    """Return the dashboard of ``user`` in four statements."""
+    """Return the dashboard of ``user``: five statements, and four more where a session waits."""
     sessions = _active(user)
     active = [s for s in sessions if s.status != State.INTERRUPTED]
     finished = session_visible(user).filter(status=State.COMPLETED, result_return__isnull=False)
     newest = list(finished.order_by("-finished_at", "-id")[:SHOWN_RESULTS])
     datasets = list(dataset_list(user, sort="-end"))
-    now = timezone.now()
+    now, shown = timezone.now(), active[:SHOWN_ACTIVE]
+    queue = queue_of(shown)
     return Dashboard(
-        active=active[:SHOWN_ACTIVE],
+        active=[row_of(session, queue) for session in shown],
         running=sum(1 for s in active if s.status in ON_A_WORKER),
         waiting=sum(1 for s in active if s.status == State.QUEUED),
         results=result_rows(newest),
+        strategies=list(best_strategies(user, SHOWN_STRATEGIES)),
         latest=latest_report(newest),
         attention=[*_notices(user), *_blocked(datasets), *_interrupted(sessions), *_machine(user)],
         data=[DataRow(d, max(now - d.end, timedelta())) for d in datasets[:SHOWN_DATASETS]],

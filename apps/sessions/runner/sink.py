@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,11 @@ from apps.sessions.engine.anomalies import Watch
 from apps.sessions.engine.resources import Sampler
 from apps.sessions.engine.states import State
 from apps.sessions.limits import memory_limit_bytes, seconds_allowed
+from apps.sessions.live.curves import curves_of
 from apps.sessions.models import Checkpoint, Session
 from apps.sessions.runner import checkpoints
 from apps.sessions.services.log import append_in_transaction
+from apps.sessions.services.measuring import figures_store
 from apps.sessions.services.transitions import StaleAttempt
 from apps.strategies.engine.ports import Resume
 from apps.ui.engine.refusal import Refusal
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 CONTROL_SECONDS = 0.2
 OBSERVE_SECONDS = 1.0
+#: What the metrics came to is written so often, unless more events than this have gathered: then when it ends.
+MEASURE_SECONDS, MEASURE_EVENTS = 5.0, 5000
 #: How long the database may be away before the run gives up.
 DATABASE_PATIENCE = 60.0
 
@@ -73,6 +78,7 @@ class DbSink:
             self._thread.join()
         self._raise_failure()
         self.flush()
+        self._measure()
 
     # -- what the trainer calls ------------------------------------------------------------
 
@@ -194,6 +200,7 @@ class DbSink:
     def _loop(self) -> None:
         interval = settings.QP_EVENT_FLUSH_MS / 1000
         next_control = next_beat = 0.0
+        next_figures = time.monotonic() + MEASURE_SECONDS
         try:
             sampler, next_sample = Sampler(), time.monotonic() + OBSERVE_SECONDS
             sampler.sample()  # Rates count from here.
@@ -209,6 +216,9 @@ class DbSink:
                 if now >= next_control:
                     next_control = now + CONTROL_SECONDS
                     self._look_for_orders()
+                if now >= next_figures:
+                    next_figures = now + MEASURE_SECONDS
+                    self._measure(MEASURE_EVENTS)
         except BaseException as error:  # noqa: BLE001 - handed to the trainer's thread, which raises it
             self._failure = error
         finally:
@@ -236,6 +246,14 @@ class DbSink:
             renewed = Session.objects.filter(pk=self.session_id, attempt=self.attempt).update(**self._lease())
         if not renewed:
             raise StaleAttempt(self.session_id, self.attempt)
+
+    def _measure(self, most: int | None = None) -> None:
+        """Write what the metrics came to, unless more than ``most`` events must be read for it. A database that is
+        away is no reason to end: the next time, or the schedule, makes up for it."""
+        with suppress(InterfaceError, OperationalError):
+            last, measured = Session.objects.values_list("last_seq", "measured_seq").get(pk=self.session_id)
+            if last > measured and (most is None or last - measured <= most):
+                figures_store(self.session_id, curves_of(self.session_id, last))
 
     def _look_for_orders(self) -> None:
         status, attempt = Session.objects.values_list("status", "attempt").get(pk=self.session_id)

@@ -17,6 +17,7 @@ from apps.sessions.archive import Event
 from apps.sessions.engine.curves import Curves
 from apps.sessions.engine.states import FINAL
 from apps.sessions.models import Session, SessionEvent
+from apps.sessions.services.measuring import figures_store
 
 #: Rows deleted in one statement: a writer of another session waits no longer than that.
 BATCH = 2000
@@ -68,6 +69,7 @@ def session_archive(session: Session) -> int:
 
     found = archive.write_log(session.pk, events())
     archive.write_curves(session.pk, curves)
+    figures_store(session.pk, curves)
     done = Session.objects.filter(pk=session.pk, last_seq=last, status__in=FINAL)
     return last if done.update(archived_seq=last, archive_hash=found) else 0
 

@@ -13,9 +13,10 @@ from django.db.models import F, Q, Sum
 from apps.accounts.models import Share, User
 from apps.accounts.permissions import require_permission
 from apps.accounts.services import audit
-from apps.sessions.engine.states import ACTIVE
+from apps.sessions.engine.states import ACTIVE, State
 from apps.sessions.models import Session, SessionEvent
 from apps.sessions.selectors import session_folder
+from apps.sessions.services.performance import summary_refresh
 from apps.strategies.models import Trial
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -132,6 +133,8 @@ def session_delete(*, session: Session, actor: User) -> Attached:
         audit(actor, "session.delete", session, details)
         _shares(going).delete()
         Session.objects.filter(pk=session.pk).delete()
+        if session.status == State.COMPLETED:
+            summary_refresh(session.version.strategy_id)
         transaction.on_commit(lambda: _remove_folders(going))
     return found
 

@@ -21,6 +21,8 @@ from apps.accounts.services import audit
 from apps.sessions.adapters.wakeup import poke
 from apps.sessions.engine.states import FINAL, HUMAN, ON_A_WORKER, Command, State, next_state
 from apps.sessions.models import Attempt, Session, SessionEvent
+from apps.sessions.services.performance import summary_refresh
+from apps.strategies.models import StrategyVersion
 
 #: How often a transition looks again when somebody else moved the session first.
 RACES = 5
@@ -90,6 +92,8 @@ def _apply(
     _close_attempt(session, target, now, reason_code, reason)
     if command in HUMAN and actor is not None:
         audit(actor, f"session.{command}", session, {"from": session.status, "to": str(target)})
+    if target is State.COMPLETED and session.verifies_id is None:
+        summary_refresh(StrategyVersion.objects.values_list("strategy_id", flat=True).get(pk=session.version_id))
     _tell_owner(session, target, reason_code, reason)
     transaction.on_commit(poke)
     if target is State.QUEUED:

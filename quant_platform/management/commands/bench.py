@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
-from quant_platform.bench import BENCHMARKS, Row, benchmark
+from quant_platform.bench import BENCHMARKS, ON_A_DATABASE, Row, benchmark
+from quant_platform.bench.databases import CHOICES, kind_of, server_of
+from quant_platform.bench.document import busy, write_section
 from quant_platform.bench.peers import say
 
 
@@ -19,12 +22,21 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}, or all")
+        parser.add_argument(
+            "--database", default="", choices=CHOICES, help=f"measure on it ({', '.join(ON_A_DATABASE)})"
+        )
+        parser.add_argument(
+            "--document",
+            action="store_true",
+            help="write the figures into docs/performance.md, in place of those there",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, name: str, **options: Any) -> None:
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         names = list(BENCHMARKS) if name == "all" else [name]
         try:
-            documents = [self._run(each, quiet=options["json"]) for each in names]
+            documents = [self._run(each, options) for each in names]
         except Refusal as refusal:
             raise CommandError(refusal_text(refusal)) from refusal
         met = all(document["met"] for document in documents)
@@ -34,10 +46,13 @@ class Command(BaseCommand):
         if not met:
             raise SystemExit(1)
 
-    def _run(self, name: str, *, quiet: bool) -> dict[str, Any]:
+    def _run(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         say(f"bench {name} …")
-        rows = benchmark(name)()
-        if not quiet:
+        before = busy()
+        rows = benchmark(name, options["database"])()
+        if options["document"]:
+            write_section(name, kind_of(server_of(options["database"])) if name in ON_A_DATABASE else "", rows, before)
+        if not options["json"]:
             self.stdout.write(name)
             for row in rows:
                 self.stdout.write(_line(row))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 
 from apps.ui.engine.charts import svg as s
@@ -67,6 +68,11 @@ class LineSpec:
     x_end: X | None
     x_labels: bool
 
+    @cached_property
+    def x_numbers(self) -> list[list[float]]:
+        """The x of each series as numbers, worked out once for every width."""
+        return [[x_number(x) for x in one.xs] for one in self.series]
+
 
 @dataclass
 class Canvas:
@@ -81,16 +87,17 @@ class Canvas:
     ys: Axis = field(init=False)
     time: bool = False
     parts: list[str] = field(default_factory=list)
+    #: Position of the series -> its points in pixels.
+    runs: dict[int, list[list[Point]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         spec = self.spec
         self.height = spec.phone_height if self.phone else spec.height
         right = spec.phone_right if self.phone else spec.right
-        every = [x for one in spec.series for x in one.xs]
-        self.time = is_time(every)
-        numbers = [x_number(x) for x in every] or [0.0]
-        low = x_number(spec.x_start) if spec.x_start is not None else min(numbers)
-        high = x_number(spec.x_end) if spec.x_end is not None else max(numbers)
+        self.time = is_time(next((one.xs for one in spec.series if len(one.xs)), ()))
+        numbers = [numbers for numbers in spec.x_numbers if numbers] or [[0.0]]
+        low = x_number(spec.x_start) if spec.x_start is not None else min(map(min, numbers))
+        high = x_number(spec.x_end) if spec.x_end is not None else max(map(max, numbers))
         self.xs = Axis(low, high if high > low else low + 1.0, LEFT, self.width - right)
         foot = FOOT if spec.x_labels else 8
         self.ys = value_axis(_values(spec), self.height - foot, TOP, log=spec.log, include=spec.base)
@@ -162,12 +169,15 @@ def x_ticks(xs: Axis, time: bool, most: int, language: str) -> list[tuple[float,
     return [(value, words(value)) for value in nice_ticks(xs.low, xs.high, most)]
 
 
-def _runs(canvas: Canvas, one: Series) -> list[list[Point]]:
-    """The points of a line in pixels, cut where a value is missing and thinned to the width."""
+def _runs(canvas: Canvas, place: int) -> list[list[Point]]:
+    """The points of the line at ``place`` in pixels, cut where a value is missing and thinned to the width."""
+    if place in canvas.runs:
+        return canvas.runs[place]
     runs: list[list[Point]] = [[]]
-    for x, y in zip(one.xs, one.ys, strict=True):
+    xs, ys = canvas.xs, canvas.ys
+    for x, y in zip(canvas.spec.x_numbers[place], canvas.spec.series[place].ys, strict=True):
         if y is not None and math.isfinite(y) and (not canvas.spec.log or y > 0):
-            runs[-1].append((canvas.xs(x_number(x)), canvas.ys(float(y))))
+            runs[-1].append((xs(x), ys(float(y))))
         elif runs[-1]:
             runs.append([])
     most = max(50, int(canvas.xs.stop - canvas.xs.start))
@@ -175,13 +185,15 @@ def _runs(canvas: Canvas, one: Series) -> list[list[Point]]:
     for run in runs:
         keep = lttb([p[0] for p in run], [p[1] for p in run], most)
         thinned.append([run[i] for i in keep])
-    return [run for run in thinned if run]
+    canvas.runs[place] = [run for run in thinned if run]
+    return canvas.runs[place]
 
 
-def _line(canvas: Canvas, one: Series) -> None:
+def _line(canvas: Canvas, place: int) -> None:
+    one = canvas.spec.series[place]
     css = LINE_CLASS[one.style]
     floor = canvas.ys(canvas.spec.base if canvas.spec.base is not None else canvas.ys.low)
-    for run in _runs(canvas, one):
+    for run in _runs(canvas, place):
         if one.area:
             canvas.parts.append(
                 s.path("bd" if one.style == "own" else "bd2", s.area(run, [(x, floor) for x, _ in run]))
@@ -251,8 +263,8 @@ def _now(canvas: Canvas) -> None:
 def _labels(canvas: Canvas) -> None:
     """Name and last value at each line's end, pushed apart where they would meet."""
     ends: list[tuple[Series, Point, list[str]]] = []
-    for one in canvas.spec.series:
-        runs = _runs(canvas, one)
+    for number, one in enumerate(canvas.spec.series):
+        runs = _runs(canvas, number)
         if one.name and runs:
             words = [one.short or one.name if canvas.phone else one.name, _last_text(canvas, one)]
             ends.append((one, runs[-1][-1], [w for w in words if w]))
@@ -292,8 +304,8 @@ def _draw(spec: LineSpec, width: int, language: str) -> str:
     _x_axis(canvas)
     for band in spec.bands:
         _band(canvas, band)
-    for one in sorted(spec.series, key=lambda series: ORDER[series.style]):
-        _line(canvas, one)
+    for place in sorted(range(len(spec.series)), key=lambda at: ORDER[spec.series[at].style]):
+        _line(canvas, place)
     _now(canvas)
     for mark in spec.markers:
         _marker(canvas, mark)

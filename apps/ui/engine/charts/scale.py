@@ -11,7 +11,7 @@ from typing import Any
 from apps.ui.engine.charts.model import X
 from apps.ui.engine.numbers import MONTHS, compact, number
 
-DAY = 86_400.0
+DAY, EPOCH = 86_400.0, date(1970, 1, 1).toordinal()
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -20,7 +20,7 @@ def x_number(x: Any) -> float:
     if isinstance(x, datetime):
         return (x if x.tzinfo else x.replace(tzinfo=UTC)).timestamp()
     if isinstance(x, date):
-        return datetime(x.year, x.month, x.day, tzinfo=UTC).timestamp()
+        return (x.toordinal() - EPOCH) * DAY
     return float(x)
 
 
