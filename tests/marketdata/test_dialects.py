@@ -241,3 +241,23 @@ def test_real_sets_are_read_whole(market_data, path, rows):
 )  # fmt: skip
 def test_real_sets_that_are_no_bars_are_refused_with_the_reason(market_data, path, code):
     assert refusal(market_data / path).code == code
+
+
+def test_contracts_of_a_few_rows_each_are_read_together_and_keep_their_lines(tmp_path):
+    path = tmp_path / "option" / "usa" / "daily" / "aapl_2015_trade_american.zip"
+    path.parent.mkdir(parents=True)
+    rows = "20150102 00:00,10000,20000,10000,15000,{volume}\n"
+    names = [f"aapl_2015_trade_american_call_{strike}0000_20150117.csv" for strike in (90, 100)]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(names[0], rows.format(volume=1) + rows.format(volume=2).replace("0102", "0105").rstrip("\n"))
+        archive.writestr(names[1], rows.format(volume=3))
+    made = read_bars(path)
+    assert made.panel.symbols == ("AAPL_20150117_C100", "AAPL_20150117_C90")
+    assert made.lines.tolist() == [[1, 0], [1, 2]]
+    np.testing.assert_array_equal(made.panel.volume, [[3.0, np.nan], [1.0, 2.0]])
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(names[0], rows.format(volume=1))
+        archive.writestr(names[1], rows.format(volume=3) + rows.format(volume="x").replace("0102", "0105"))
+    with pytest.raises(Refusal) as caught:
+        read_bars(path)
+    assert (caught.value.code, caught.value.params["line"]) == ("bad_number", 2)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import sys
+import tracemalloc
 
 import numpy as np
+import psutil
 import pytest
 
 from apps.marketdata import services
-from apps.marketdata.engine import streaming
+from apps.marketdata.engine import store, streaming
+from apps.marketdata.engine.quality import check_panel
 from apps.marketdata.engine.readers import ReadOptions, read_bars
 from apps.marketdata.engine.streaming import forget, read_streamed
 from apps.ui.engine.refusal import Refusal
@@ -110,3 +114,42 @@ def test_a_disk_that_cannot_hold_it_is_told_before(write, var_dir, monkeypatch):
     with pytest.raises(Refusal) as caught:
         services.dataset_import_path(write("m.csv", minutes()), name="large", options=ReadOptions())
     assert caught.value.code == "disk_full"
+
+
+def peak_of(write, tmp_path, count) -> tuple[int, int]:
+    """Peak bytes that reading, hashing, storing and checking ``count`` minutes allocate, and the size of the arrays."""
+    path = write(f"{count}.csv", minutes(symbols=40, count=count))
+    tracemalloc.start()
+    made = read_streamed(path, ReadOptions(), tmp_path / f"spool-{count}", quiet)
+    store.write_panel(made.panel, tmp_path / "datasets", lines=made.lines)
+    check_panel(made.panel, lines=made.lines)
+    assert made.rows > 30 * count
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak, sum(values.nbytes for values in (*made.panel.fields.values(), made.lines))
+
+
+def test_memory_does_not_grow_with_the_rows(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK", 64 * 1024)
+    monkeypatch.setattr(streaming, "ROW_BYTES", 64 * 1024)
+    monkeypatch.setattr(streaming, "RECORDS", 1000)
+    monkeypatch.setattr(store, "ROW_GROUP_CELLS", 1_000)
+    peak_of(write, tmp_path, 50)  # What is imported and compiled on first use does not count.
+    (small, few), (large, many) = peak_of(write, tmp_path, 200), peak_of(write, tmp_path, 1000)
+    assert many > 4 * few
+    # One symbol's rows and the time axis are held, never all symbols' arrays.
+    assert large - small < (many - few) / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are let go of by madvise")
+def test_a_walk_over_mapped_arrays_lets_go_of_their_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "RELEASE_BYTES", 1024**2)
+    path = tmp_path / "values.npy"
+    np.save(path, np.ones((64, 128 * 1024)))
+    values = np.load(path, mmap_mode="r")
+    process, before, most, total = psutil.Process(), psutil.Process().memory_info().rss, 0, 0.0
+    for row in store.walk([values]):
+        total += float(values[row].sum())
+        most = max(most, process.memory_info().rss - before)
+    assert total == values.size
+    assert most < values.nbytes / 4

@@ -14,7 +14,7 @@ from apps.marketdata.engine.bars import FIELDS, BarPanel
 from apps.marketdata.engine.corporate import CorporateAction
 from apps.marketdata.engine.derive import completed, events_of
 from apps.marketdata.engine.findings import Finding
-from apps.marketdata.engine.store import row_mask
+from apps.marketdata.engine.store import row_mask, walk
 from apps.marketdata.engine.universe import Membership
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -68,7 +68,7 @@ class Imported:
     @property
     def rows(self) -> int:
         """Number of bars."""
-        return sum(int(row_mask(self.panel, row).sum()) for row in range(len(self.panel.symbols)))
+        return sum(int(row_mask(self.panel, row).sum()) for row in walk(list(self.panel.fields.values())))
 
 
 def assemble(parts: Sequence[RawBars], *, currency: str = "", keep_duplicates: bool = False) -> Imported:

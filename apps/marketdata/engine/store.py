@@ -37,6 +37,8 @@ FORMAT = 1
 FLOAT = np.dtype("<f8")
 EVENTS, MEMBERSHIP = "events.parquet", "membership.parquet"
 ROW_GROUP_CELLS = 1_000_000
+#: So much of memory-mapped arrays is read before their pages are let go of.
+RELEASE_BYTES = 64 * 1024 * 1024
 MISSING = N_("The files of dataset %(dataset)s are gone from the disk. Import it again.")
 CHANGED = N_(
     "The files of dataset %(dataset)s were changed after the import: the content hash differs. Import it again."
@@ -52,9 +54,8 @@ def content_hash(panel: BarPanel, events: Sequence[CorporateAction] = (), member
     digest.update(panel.times.astype("datetime64[ns]").astype("<i8").tobytes())
     for name in sorted(panel.fields):
         digest.update(f"\n{name}\n".encode())
-        for row in order:
-            digest.update(_canonical(panel.fields[name][row]).tobytes())
-        release([panel.fields[name]])
+        for place in walk([panel.fields[name]]):
+            digest.update(_canonical(panel.fields[name][order[place]]).tobytes())
     for event in corporate.in_order(events):
         numbers = [repr(float(number)) for number in (event.ratio, event.cash, event.factor)]
         digest.update(f"\nevent {event.symbol} {event.day} {event.kind} {' '.join(numbers)}".encode())
@@ -69,6 +70,20 @@ def release(arrays: Iterable[NDArray[Any]]) -> None:
         mapped = getattr(array, "_mmap", None)
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def walk(arrays: Sequence[NDArray[Any]]) -> Iterator[int]:
+    """Yield the numbers of the rows of (S, T) arrays; between them pages that were read are let go of.
+
+    So a walk over mapped arrays takes ``RELEASE_BYTES`` and a row's bytes of memory, however large they are.
+    """
+    rows = max((len(array) for array in arrays), default=0)
+    row_bytes = sum(array.nbytes // max(1, len(array)) for array in arrays)
+    step = max(1, RELEASE_BYTES // max(1, row_bytes))
+    for row in range(rows):
+        yield row
+        if row % step == step - 1 or row == rows - 1:
+            release(arrays)
 
 
 def _canonical(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,7 +140,7 @@ def _fill(folder: Path, panel: BarPanel, digest: str, lines: NDArray[np.int64] |
     for name, array in panel.fields.items():
         _save(folder / f"{name}.npy", array)
     if lines is not None:
-        _save(folder / "lines.npy", lines.astype("<i8"))
+        _save(folder / "lines.npy", lines)
     write_long(panel, folder / "bars.parquet")
     _sync(folder / "bars.parquet")
     meta = {
@@ -140,13 +155,13 @@ def _fill(folder: Path, panel: BarPanel, digest: str, lines: NDArray[np.int64] |
 
 def _save(path: Path, array: NDArray[Any]) -> None:
     with path.open("wb") as file:
-        kind = FLOAT if array.dtype.kind == "f" else array.dtype
+        kind = FLOAT if array.dtype.kind == "f" else np.dtype("<i8") if array.dtype.kind == "i" else array.dtype
         header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": array.shape}
         np.lib.format.write_array_header_2_0(file, header)
         # Row by row: a memory-mapped array larger than the memory goes through as well.
-        for row in array if array.ndim > 1 else [array]:
+        rows = (array[row] for row in walk([array])) if array.ndim > 1 else [array]
+        for row in rows:
             file.write(np.ascontiguousarray(row, dtype=kind).tobytes())
-        release([array])
         file.flush()
         os.fsync(file.fileno())
 
@@ -196,9 +211,9 @@ def long_table(panel: BarPanel) -> pa.Table:
     return pa.table(arrays)
 
 
-def write_long(panel: BarPanel, path: Path, *, cells: int = ROW_GROUP_CELLS) -> None:
-    """Write the long format as Parquet, a few symbols at a time, so that memory stays small."""
-    step = max(1, cells // max(1, len(panel.times)))
+def write_long(panel: BarPanel, path: Path, *, cells: int = 0) -> None:
+    """Write the long format as Parquet, a few symbols (``cells``) at a time, so that memory stays small."""
+    step = max(1, (cells or ROW_GROUP_CELLS) // max(1, len(panel.times)))
     writer: pq.ParquetWriter | None = None
     try:
         for first in range(0, len(panel.symbols), step):
@@ -219,7 +234,7 @@ def write_long(panel: BarPanel, path: Path, *, cells: int = ROW_GROUP_CELLS) -> 
 def bar_mask(panel: BarPanel) -> NDArray[np.bool_]:
     """Return (S, T) booleans: where the symbol has a bar, that is any finite field."""
     mask = np.zeros((len(panel.symbols), len(panel.times)), dtype=bool)
-    for row in range(len(panel.symbols)):
+    for row in walk(list(panel.fields.values())):
         mask[row] = row_mask(panel, row)
     return mask
 

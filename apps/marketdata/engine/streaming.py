@@ -36,6 +36,7 @@ from apps.ui.engine.text import N_
 BLOCK = 16 * MEGABYTE
 BUCKETS = 64
 RECORDS = 500_000
+FEW_CELLS = 4_000_000
 ROW_BYTES = 192 * MEGABYTE
 LARGE, LARGE_PACKED = 256 * MEGABYTE, 48 * MEGABYTE
 LONG_LINE = N_("%(file)s, line %(line)s: a line of more than %(limit)s MB is no line of bars.")
@@ -83,7 +84,8 @@ def read_streamed(path: Path, options: ReadOptions, spool_root: Path, on_progres
         _fill(spool, path, options, on_progress)
     times = np.unique(np.fromfile(spool.folder / "times.bin", dtype="<i8"))
     panel, lines = _dense(spool, times, path.name, on_progress)
-    few = BarPanel(panel.symbols[:20], panel.times, {"close": panel.fields["close"][:20]})
+    count = max(1, min(20, FEW_CELLS // max(1, len(times))))
+    few = BarPanel(panel.symbols[:count], panel.times, {"close": panel.fields["close"][:count]})
     frequency = frequency_of(few, daily=bool(spool.daily))
     notes = (Finding("volume_in_lots", "note", params={"unit": spool.unit}),) if spool.unit > 1 else ()
     panel = replace(panel, frequency=frequency, currency=options.currency)

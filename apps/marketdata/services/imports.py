@@ -202,7 +202,9 @@ def _newest(name: str, owner: User | None) -> Dataset | None:
 def _shape(imported: Imported) -> dict[str, Any]:
     panel = imported.panel
     return {
-        "columns": [name for name, values in panel.fields.items() if any(np.isfinite(row).any() for row in values)],
+        "columns": [
+            name for name, values in panel.fields.items() if any(np.isfinite(values[row]).any() for row in store.walk([values]))
+        ],
         "rows": imported.rows, "symbol_count": len(panel.symbols), "frequency": panel.frequency,
         "start": as_datetime(panel.times[0]), "end": as_datetime(panel.times[-1]),
     }  # fmt: skip
@@ -224,7 +226,8 @@ def _insert(dataset: Dataset, imported: Imported, report: Report, seconds: float
 
 def _symbols(dataset: Dataset, panel: BarPanel) -> list[DatasetSymbol]:
     rows = []
-    for position, symbol in enumerate(panel.symbols):
+    for position in store.walk(list(panel.fields.values())):
+        symbol = panel.symbols[position]
         at = np.flatnonzero(store.row_mask(panel, position))
         first, last = (at[0], at[-1]) if len(at) else (0, 0)
         start, end = as_datetime(panel.times[first]), as_datetime(panel.times[last])

@@ -18,7 +18,6 @@ from apps.marketdata.engine.quality.oddities import check_oddities
 from apps.marketdata.engine.quality.series import Collector, Presence, series_of
 from apps.marketdata.engine.quality.sessions import check_sessions, guess_calendar
 from apps.marketdata.engine.quality.universe import check_universe
-from apps.marketdata.engine.store import release
 from apps.marketdata.engine.universe import Membership
 
 __all__ = ["CHECKS", "Report", "check_imported", "check_panel", "guess_calendar"]
@@ -32,7 +31,6 @@ CHECKS = (
     "outlier", "volume_unit_change", "amount_mismatch", "mixed_time_zones", "survivorship",
 )  # fmt: skip
 HARMLESS = "note"
-RELEASE_EVERY = 16
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,6 @@ def check_panel(
                 gaps |= check_sessions(panel, [present], found, calendar=calendar)
                 present = replace(present, at=present.at[[0, -1]])
             seen.append(present)
-            if len(seen) % RELEASE_EVERY == 0:
-                release(panel.fields.values())
             if on_progress:
                 on_progress(len(seen) / len(panel.symbols))
         if not intraday:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.findings import Finding, Severity
-from apps.marketdata.engine.store import row_mask
+from apps.marketdata.engine.store import row_mask, walk
 
 # A list longer than this helps nobody; the rest is counted.
 PER_SYMBOL, PER_CHECK = 100, 10_000
@@ -69,8 +69,8 @@ class Presence:
 
 def series_of(panel: BarPanel, lines: NDArray[np.int64] | None) -> Iterator[Series]:
     """Walk over the symbols that have bars; a row of the source whose cells are all empty is a bar too."""
-    for row, symbol in enumerate(panel.symbols):
-        mask = row_mask(panel, row)
+    for row in walk([*panel.fields.values(), *([lines] if lines is not None else [])]):
+        symbol, mask = panel.symbols[row], row_mask(panel, row)
         if lines is not None:
             mask |= np.asarray(lines[row]) > 0
         at = np.flatnonzero(mask)

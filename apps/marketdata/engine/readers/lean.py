@@ -83,10 +83,7 @@ def read_lean(path: Path, options: ReadOptions, *, beside_trades: bool = False) 
         raise Refusal("not_bars", OTHER, field="file", file=path.name, what="open interest")
     if layout.resolution == "tick":
         raise Refusal("not_bars", OTHER, field="file", file=path.name, what="ticks")
-    parts = [
-        _member(path, member, text, layout, options, beside_trades)
-        for member, text in members(path, options.limit_bytes)
-    ]
+    parts = _parts(path, list(members(path, options.limit_bytes)), layout, options, beside_trades)
     if len(parts) == 1:
         return parts[0]
     names = dict.fromkeys(name for part in parts for name in part.fields)
@@ -122,12 +119,35 @@ def members(path: Path, limit: int) -> Iterator[tuple[str, str]]:
         ) from error
 
 
-def _member(path: Path, member: str, text: str, layout: Layout, options: ReadOptions, beside_trades: bool) -> RawBars:
-    width = text.split("\n", 1)[0].count(",") + 1
-    names = {len(TRADE): TRADE, len(QUOTE): QUOTE}.get(width)
-    if names is None:
-        raise Refusal("not_lean", NOT_LEAN, field="file", file=path.name)
-    table = _cells(text, ",", names, path.name, 0)
+def _parts(
+    path: Path, found: list[tuple[str, str]], layout: Layout, options: ReadOptions, beside_trades: bool
+) -> list[RawBars]:
+    """Read members of one width together: thousands of contracts have a row or two each."""
+    groups: dict[int, list[tuple[str, str]]] = {}
+    for member, text in found:
+        groups.setdefault(text.split("\n", 1)[0].count(",") + 1, []).append((member, text))
+    parts = []
+    for width, group in groups.items():
+        names = {len(TRADE): TRADE, len(QUOTE): QUOTE}.get(width)
+        if names is None:
+            raise Refusal("not_lean", NOT_LEAN, field="file", file=path.name)
+        try:
+            parts.append(_together(path, group, names, layout, options, beside_trades))
+        except Refusal:
+            # One after the other, so that the line said is the member's own.
+            parts += [_together(path, [one], names, layout, options, beside_trades) for one in group]
+    return parts
+
+
+def _together(
+    path: Path, group: list[tuple[str, str]], names: tuple[str, ...], layout: Layout, options: ReadOptions,
+    beside_trades: bool,
+) -> RawBars:  # fmt: skip
+    texts = [text if text.endswith("\n") or len(group) == 1 else f"{text}\n" for _member, text in group]
+    table = _cells("".join(texts), ",", names, path.name, 0)
+    starts = np.cumsum([0, *(text.count("\n") for text in texts[:-1])])
+    member = np.searchsorted(starts, table.lines, side="left") - 1
+    table = replace(table, lines=table.lines - starts[member])
     columns = dict(zip(names, table.columns, strict=True))
     time, daily = _times(path, columns["time"], layout, options, table)
     numbers = {
@@ -137,8 +157,8 @@ def _member(path: Path, member: str, text: str, layout: Layout, options: ReadOpt
     }
     numbers = _scaled(numbers, layout)
     fields = _quotes(numbers, beside_trades) if names is QUOTE else numbers
-    symbol = options.symbol or contract(layout, member)
-    return RawBars(path.name, table.lines, np.full(len(time), symbol, dtype=object), time, fields, daily)
+    symbols = np.array([options.symbol or contract(layout, name) for name, _text in group], dtype=object)
+    return RawBars(path.name, table.lines, symbols[member], time, fields, daily)
 
 
 def _scaled(numbers: dict[str, NDArray[np.float64]], layout: Layout) -> dict[str, NDArray[np.float64]]:
