@@ -17,6 +17,7 @@ from apps.accounts.api_admin import router as accounts_admin_router
 from apps.accounts.api_auth import SessionOrToken
 from apps.accounts.engine.depth import too_deep
 from apps.marketdata.api import router as marketdata_router
+from apps.marketdata.calendar_api import router as calendars_router
 from apps.marketdata.features_api import router as features_router
 from apps.marketdata.feeds_api import router as feeds_router
 from apps.marketdata.historical_api import router as historical_router
@@ -75,6 +76,7 @@ api.add_router("", market_router)
 api.add_router("", quotes_router)
 api.add_router("/feeds", feeds_router)
 api.add_router("", imports_router)
+api.add_router("", calendars_router)
 
 
 @api.exception_handler(Refusal)

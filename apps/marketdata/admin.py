@@ -12,7 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.admin import ReadOnlyAdmin
 from apps.accounts.services import audit
-from apps.marketdata.models import CalendarDay, Dataset, DatasetSymbol, ImportJob, QualityCheck, QualityFinding
+from apps.marketdata.models import (
+    Calendar,
+    CalendarDay,
+    Dataset,
+    DatasetSymbol,
+    ImportJob,
+    QualityCheck,
+    QualityFinding,
+)
 from apps.marketdata.services import dataset_archive, dataset_check
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
@@ -101,6 +109,14 @@ class ImportJobAdmin(CatalogueAdmin):
     search_fields = ("name", "path", "owner__username")
     list_select_related = ("owner", "dataset")
     date_hierarchy = "created"
+
+
+@admin.register(Calendar)
+class CalendarAdmin(CatalogueAdmin):
+    """Read here; defined on the page of the calendars, by API or command."""
+
+    list_display = ("name", "title", "week", "time_zone", "first", "last", "changed_by", "changed")
+    list_select_related = ("changed_by",)
 
 
 @admin.register(CalendarDay)

@@ -12,12 +12,22 @@ class MarketDataConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from apps.accounts import shares
+        from apps.marketdata.engine import calendars
         from apps.marketdata.models import Dataset, Feed
+
+        calendars.provide(_custom_calendar)
 
         post_migrate.connect(_schedule, sender=self)
 
         shares.register("dataset", Dataset)
         shares.register("feed", Feed)
+
+
+def _custom_calendar(name: str) -> Any:
+    """Look a calendar of one's own up; what reads files is imported only where somebody asks."""
+    from apps.marketdata.services.calendars import custom_calendar
+
+    return custom_calendar(name)
 
 
 def _schedule(using: str, **more: Any) -> None:

@@ -186,6 +186,25 @@ class CalendarDay(models.Model):
         return f"{self.calendar} {self.day}"
 
 
+class Calendar(models.Model):
+    """A calendar of one's own; single days beside its weeks are ``CalendarDay`` rows of its name."""
+
+    name = models.CharField(_("name"), max_length=16, unique=True)
+    title = models.CharField(_("title"), max_length=120, blank=True)
+    time_zone = models.CharField(_("time zone"), max_length=64)
+    week = models.TextField(_("weekly sessions"))
+    first = models.DateField(_("first day"))
+    last = models.DateField(_("last day"))
+    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    changed = models.DateTimeField(_("changed"), default=timezone.now)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ColumnMapping(models.Model):
     """What a person said about files with this header; offered again for the next one."""
 
@@ -215,7 +234,7 @@ from apps.marketdata.quote_models import (  # noqa: E402
 )
 
 __all__ = [
-    "Adjustment", "CalendarDay", "ColumnMapping", "Content", "Dataset", "DatasetSymbol", "Feed", "FeedKind",
+    "Adjustment", "Calendar", "CalendarDay", "ColumnMapping", "Content", "Dataset", "DatasetSymbol", "Feed", "FeedKind",
     "FeedState", "Frequency", "ImportJob", "ImportOrigin", "ImportStage", "LatestQuote", "MinuteRow", "QualityCheck",
     "QualityFinding", "QuoteHead", "QuoteRecord", "Severity", "Verdict",
 ]  # fmt: skip

@@ -2,13 +2,17 @@
 
 from django.urls import path
 
-from apps.marketdata import feature_views, import_job_views, import_views, report_views, views
+from apps.marketdata import calendar_views, feature_views, import_job_views, import_views, report_views, views
 
 app_name = "marketdata"
 urlpatterns = [
     path("", views.datasets, name="list"),
     path("quality/", report_views.quality, name="quality"),
     path("import/", import_views.import_page, name="import"),
+    path("calendars/", calendar_views.calendars, name="calendars"),
+    path("calendars/new/", calendar_views.calendar, name="calendar_new"),
+    path("calendars/<slug:name>/", calendar_views.calendar, name="calendar"),
+    path("calendars/<slug:name>/remove/", calendar_views.remove, name="calendar_remove"),
     path("imports/", import_job_views.imports, name="imports"),
     path("imports/<int:pk>/", import_job_views.import_job, name="import_job"),
     path("imports/<int:pk>/<slug:order>/", import_job_views.order, name="import_order"),

@@ -59,6 +59,8 @@ RULES = {
     "/monitoring/machinery/": ADMIN,
     "/api/workers": ADMIN,
     "/api/connections": ADMIN,
+    "/data/calendars/": ADMIN,
+    "/api/data/calendars": ADMIN,
 }
 #: Addresses with a parameter that name no object of somebody: a gallery's key, a symbol everybody may ask for.
 OPEN_PARAMETERS = (

@@ -11,6 +11,8 @@ from apps.ui.engine.text import N_
 ACTIONS: dict[str, str] = {
     "audit.export": N_("audit exported"),
     "calendar.day": N_("calendar day changed"),
+    "calendar.delete": N_("calendar removed"),
+    "calendar.save": N_("calendar defined or changed"),
     "connection.close": N_("live connection closed"),
     "data.override": N_("quality gate overridden"),
     "dataset.archive": N_("dataset archived"),

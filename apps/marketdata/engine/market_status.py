@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from apps.marketdata.engine.calendars import CustomCalendar, custom
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -15,6 +17,9 @@ MARKETS = ("XSHG", "XHKG", "XNYS", ALWAYS)
 UNKNOWN_MARKET = N_("There is no calendar %(calendar)s. Use an exchange's code like %(known)s.")
 ENDED = N_(
     "The calendar %(calendar)s ends on %(last)s: whether the market is open on %(day)s is not known. Update exchange_calendars."  # noqa: E501
+)
+ENDED_OWN = N_(
+    "The calendar %(calendar)s ends on %(last)s: whether the market is open on %(day)s is not known. Give it a later last day."  # noqa: E501
 )
 
 
@@ -45,6 +50,9 @@ def market_status(calendar: str, now: datetime) -> MarketStatus:
     """
     if calendar == ALWAYS:
         return MarketStatus(ALWAYS, "open", now.astimezone(UTC).date(), None, None, None)
+    own = custom(calendar)
+    if own is not None:
+        return _custom_status(own, now.astimezone(UTC))
     import pandas as pd
 
     cal = _calendar(calendar)
@@ -66,6 +74,24 @@ def market_status(calendar: str, now: datetime) -> MarketStatus:
         opens = _utc(end) if state == "break" else opens
         closes = _utc(start) if state == "open" and not pd.isna(start) and minute < start else closes
     return MarketStatus(calendar, state, session, opens, closes, last)
+
+
+def _custom_status(own: CustomCalendar, now: datetime) -> MarketStatus:
+    """Return the status by a calendar of one's own; beyond its last day it is refused, not guessed."""
+    today = now.astimezone(ZoneInfo(own.time_zone)).date()
+    if today > own.last:
+        raise Refusal("calendar_ended", ENDED_OWN, status=409, calendar=own.name, last=own.last.isoformat(),
+                      day=today.isoformat())  # fmt: skip
+    spans = own.spans(today)
+    state = "closed"
+    if spans and spans[0][0] <= now < spans[-1][1]:
+        state = "open" if any(start <= now < end for start, end in spans) else "break"
+    later = own.next_session(today)
+    moments = spans + (own.spans(later) if later else [])
+    opens = next((start for start, _end in moments if start > now), None)
+    closes = next((end for start, end in moments if end > now), None)
+    session = today if state != "closed" else None
+    return MarketStatus(own.name, state, session, opens, closes, own.last)
 
 
 def _after(times: Any, minute: Any) -> datetime | None:

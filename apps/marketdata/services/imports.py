@@ -12,6 +12,7 @@ import numpy as np
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from apps.accounts.models import User
 from apps.accounts.services import audit
@@ -202,12 +203,15 @@ def _newest(name: str, owner: User | None) -> Dataset | None:
 def _shape(imported: Imported) -> dict[str, Any]:
     panel = imported.panel
     return {
-        "columns": [
-            name for name, values in panel.fields.items() if any(np.isfinite(values[row]).any() for row in store.walk([values]))
-        ],
+        "columns": [name for name, values in panel.fields.items() if _known(values)],
         "rows": imported.rows, "symbol_count": len(panel.symbols), "frequency": panel.frequency,
         "start": as_datetime(panel.times[0]), "end": as_datetime(panel.times[-1]),
     }  # fmt: skip
+
+
+def _known(values: NDArray[np.float64]) -> bool:
+    """Tell whether a field has a value anywhere."""
+    return any(np.isfinite(values[row]).any() for row in store.walk([values]))
 
 
 def _insert(dataset: Dataset, imported: Imported, report: Report, seconds: float) -> Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.calendars import custom
 from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.quality.series import Collector, Presence
 from apps.ui.engine.refusal import Refusal
@@ -37,7 +38,6 @@ class Sessions:
     days: NDArray[np.datetime64]
 
 
-@lru_cache(maxsize=16)
 def sessions(calendar: str, start: np.datetime64, end: np.datetime64) -> Sessions:
     """Return the sessions of ``calendar`` from ``start`` to ``end`` (days); nothing is extrapolated.
 
@@ -45,6 +45,15 @@ def sessions(calendar: str, start: np.datetime64, end: np.datetime64) -> Session
     """
     if calendar == ALWAYS:
         return Sessions(calendar, start, end, np.arange(start, end + DAY))
+    own = custom(calendar)
+    if own is None:
+        return _of_library(calendar, start, end)
+    first, last = max(start, np.datetime64(own.first, "D")), min(end, np.datetime64(own.last, "D"))
+    return Sessions(calendar, first, last, own.days(start, end) if first <= last else np.array([], "datetime64[D]"))
+
+
+@lru_cache(maxsize=16)
+def _of_library(calendar: str, start: np.datetime64, end: np.datetime64) -> Sessions:
     import exchange_calendars as xcals
     import pandas as pd
 
