@@ -92,6 +92,7 @@ def remedy_words(finding: QualityFinding) -> str:
     return {
         "adjust": _("Adjust the prices before"), "clip": _("Clip to open and close"), "drop": _("Drop the bar"),
         "fill": _("Fill from the close before"), "suspend": _("Mark as suspension"),
+        "rescale": _("Bring the volume before to this unit"),
     }[known[0]]  # fmt: skip
 
 

@@ -305,6 +305,7 @@ def test_data_wholly_outside_a_calendar_is_only_said_so():
     assert found(old, "calendar_end", calendar="XSHG")
 
 
+@pytest.mark.django_db
 def test_an_unknown_calendar_is_refused_with_examples():
     with pytest.raises(Refusal) as caught:
         check_panel(bars(wavy(30)), calendar="XXXX")

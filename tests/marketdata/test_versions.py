@@ -48,6 +48,16 @@ def test_a_missing_session_gets_a_bar():
     assert (made.close.tolist(), made.volume[0, 2]) == ([[10, 11, 11]], 0)
 
 
+@pytest.mark.parametrize(("way", "volume"), [("×", 100_000.0), ("÷", 10.0)])
+def test_another_unit_of_the_volume_is_brought_to_the_one_after(way, volume):
+    panel = bars([10, 11, 12], amount=[1.0, 1.0, 1.0])
+    found = Finding("volume_unit_change", "warning", "AAA", panel.times[1], params={"times": "100", "way": way})
+    fix = fix_for(found, panel)
+    made, _ = apply_fixes(panel, [fix])
+    assert (made.volume[0, 0], made.volume[0, 1], made.amount[0, 0]) == (volume, panel.volume[0, 1], 1.0)
+    assert (made.close.tolist(), fix.as_dict()["fix"]) == (panel.close.tolist(), "rescale")
+
+
 @pytest.mark.parametrize("check", ["flat_bars", "constant_volume", "survivorship"])
 def test_what_nothing_mends_is_refused(check):
     with pytest.raises(Refusal) as caught:

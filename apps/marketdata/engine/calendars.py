@@ -79,7 +79,9 @@ class CustomCalendar:
     def next_session(self, day: date) -> date | None:
         """Return the first session after ``day``; None where the calendar does not know one."""
         later = max(day + timedelta(days=1), self.first)
-        days = self.days(np.datetime64(later, "D"), np.datetime64(self.last, "D")) if later <= self.last else []
+        if later > self.last:
+            return None
+        days = self.days(np.datetime64(later, "D"), np.datetime64(self.last, "D"))
         return days[0].astype(date) if len(days) else None  # type: ignore[no-any-return]
 
 
@@ -138,9 +140,7 @@ def checked(name: str, time_zone: str, week: str, first: date, last: date) -> Cu
     """
     if not NAME.fullmatch(name):
         raise Refusal("bad_calendar_name", BAD_NAME, field="name", name=name[:40] or "–")
-    import exchange_calendars as xcals
-
-    if name in xcals.get_calendar_names():
+    if in_library(name):
         raise Refusal("calendar_name_taken", TAKEN, status=409, field="name", name=name)
     try:
         ZoneInfo(time_zone)
@@ -161,5 +161,12 @@ def provide(look_up: Callable[[str], CustomCalendar | None]) -> None:
 
 
 def custom(name: str) -> CustomCalendar | None:
-    """Return the calendar of one's own called ``name``, if there is one."""
-    return _look_up(name) if NAME.fullmatch(name) else None
+    """Return the calendar of one's own called ``name``, if there is one; the library's names are never asked for."""
+    return _look_up(name) if NAME.fullmatch(name) and not in_library(name) else None
+
+
+def in_library(name: str) -> bool:
+    """Tell whether ``name`` is a calendar, or another name of one, of the library."""
+    import exchange_calendars as xcals
+
+    return name in xcals.get_calendar_names()

@@ -15,7 +15,7 @@ from apps.marketdata.engine.findings import Finding
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
-FixKind = Literal["drop", "fill", "clip", "adjust", "suspend"]
+FixKind = Literal["drop", "fill", "clip", "adjust", "suspend", "rescale"]
 # What can be done about a finding, the usual remedy first.
 REMEDIES: Mapping[str, tuple[FixKind, ...]] = {
     "ohlc_inconsistent": ("clip", "drop"),
@@ -30,6 +30,7 @@ REMEDIES: Mapping[str, tuple[FixKind, ...]] = {
     "outlier": ("drop",),
     "outlier_wick": ("clip", "drop"),
     "price_move_without_volume": ("suspend", "drop"),
+    "volume_unit_change": ("rescale",),
 }
 CANNOT = N_("Nothing mends a finding of the kind %(check)s by itself. Correct it in the source and import again.")
 NO_PLACE = N_("The finding is not about one bar of a symbol, so there is nothing to mend.")
@@ -38,7 +39,7 @@ NO_FACTOR = N_("%(symbol)s %(date)s: nothing in the data tells by how much to ad
 
 @dataclass(frozen=True)
 class Fix:
-    """One remedy at one place; ``factor`` multiplies the prices before it (adjust)."""
+    """One remedy at one place; ``factor`` multiplies the prices (adjust) or the volumes (rescale) before it."""
 
     kind: FixKind
     symbol: str
@@ -50,7 +51,7 @@ class Fix:
         """The fix as it is kept in the lineage."""
         text = str(self.time.astype("datetime64[s]")).removesuffix("T00:00:00")
         document: dict[str, Any] = {"fix": self.kind, "symbol": self.symbol, "time": text, "check": self.check}
-        return {**document, "factor": self.factor} if self.kind == "adjust" else document
+        return {**document, "factor": self.factor} if self.kind in ("adjust", "rescale") else document
 
 
 def remedies(check: str) -> tuple[FixKind, ...]:
@@ -70,6 +71,9 @@ def fix_for(finding: Finding, panel: BarPanel, kind: str = "") -> Fix:
         raise Refusal("cannot_fix", NO_PLACE, field="fix")
     chosen: FixKind = next(name for name in known if name == (kind or known[0]))
     factor = _factor(finding, panel) if chosen == "adjust" else 1.0
+    if chosen == "rescale":
+        times = float(finding.params["times"])
+        factor = times if finding.params["way"] == "×" else 1 / times
     return Fix(chosen, finding.symbol, finding.time, factor, finding.check)
 
 
@@ -108,7 +112,7 @@ def apply_fixes(
     # Oldest first, so that a filled bar copies one that was mended.
     for fix in sorted(fixes, key=lambda fix: (fix.symbol, fix.time)):
         row, at = panel.index_of(fix.symbol), int(np.searchsorted(times, fix.time))
-        if at < len(times) and (times[at] == fix.time or fix.kind == "adjust"):
+        if at < len(times) and (times[at] == fix.time or fix.kind in ("adjust", "rescale")):
             _ACTIONS[fix.kind](fields, row, at, fix)
     gone = {(fix.symbol, str(fix.time.astype("datetime64[D]"))) for fix in fixes if fix.kind == "adjust"}
     left = tuple(event for event in events if (event.symbol, str(event.day)) not in gone)
@@ -185,4 +189,12 @@ def _adjust(fields: Fields, row: int, at: int, fix: Fix) -> None:
         fields["factor"][row, :at] /= fix.factor
 
 
-_ACTIONS = {"drop": _drop, "clip": _clip, "fill": _fill, "suspend": _suspend, "adjust": _adjust}
+def _rescale(fields: Fields, row: int, at: int, fix: Fix) -> None:
+    """The volumes before are counted in another unit; the money traded is not."""
+    for name in set(SHARES) & set(fields):
+        fields[name][row, :at] *= fix.factor
+
+
+_ACTIONS = {
+    "drop": _drop, "clip": _clip, "fill": _fill, "suspend": _suspend, "adjust": _adjust, "rescale": _rescale,
+}  # fmt: skip

@@ -40,6 +40,7 @@ def test_a_status_lasts_until_the_next_change():
     assert market_status("24/7", at("2024-01-06T04:00")).state == "open"
 
 
+@pytest.mark.django_db
 def test_beyond_the_last_session_nothing_is_guessed():
     with pytest.raises(Refusal) as refused:
         market_status("XSHG", at("2099-01-05T02:00"))
@@ -74,6 +75,7 @@ def test_the_api_needs_a_login_and_names_what_is_wrong(client, alice):
     assert (response.status_code, response.json()["code"]) == (422, "unknown_calendar")
 
 
+@pytest.mark.django_db
 def test_the_command_prints_what_the_api_says(capsys):
     market_api.cache.clear()
     call_command("market_status", "24/7", "--json")
