@@ -16,6 +16,7 @@ ACTIONS: dict[str, str] = {
     "connection.close": N_("live connection closed"),
     "data.override": N_("quality gate overridden"),
     "dataset.archive": N_("dataset archived"),
+    "dataset.bars": N_("bars made of trades"),
     "dataset.check": N_("dataset checked"),
     "dataset.fix": N_("dataset repaired"),
     "dataset.import": N_("dataset imported"),
