@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from apps.marketdata.engine import store
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import Mode, adjusted
 from apps.marketdata.engine.store import bar_mask
 from apps.marketdata.engine.window import Window, between, known_bars, window
 from apps.marketdata.models import Dataset, Frequency
-from apps.marketdata.selectors import dataset_events, dataset_panel
+from apps.marketdata.selectors import dataset_events, dataset_folder, dataset_panel
 from apps.marketdata.times import as_datetime64
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -69,6 +73,21 @@ def _span(start: str, end: str) -> tuple[np.datetime64 | None, np.datetime64 | N
     return first, last
 
 
+@lru_cache(maxsize=32)
+def _opened(folder: Path, written: int) -> BarPanel:
+    """Return a stored panel, kept open: its content never changes. ``written`` is when its files were."""
+    return store.load_panel(folder)
+
+
+def _panel(dataset: Dataset) -> BarPanel:
+    """Return the dataset's bars for reading; raises ``Refusal`` ``dataset_missing`` as ``dataset_panel`` does."""
+    folder = dataset_folder(dataset)
+    try:
+        return _opened(folder, (folder / "meta.json").stat().st_mtime_ns)
+    except OSError:
+        return dataset_panel(dataset)
+
+
 def history(
     dataset: Dataset, symbols: Sequence[str], start: str, end: str, fields: Sequence[str], mode: Mode = "raw"
 ) -> pa.Table:
@@ -77,27 +96,39 @@ def history(
     All fields where none are named; symbols in the order given, no row where a symbol has no bar.
     Raises ``Refusal``: ``unknown_symbol`` (404), ``unknown_field``, ``bad_date``, ``no_bars_in_span``.
     """
-    panel = dataset_panel(dataset)
-    rows = [symbol_row(panel, symbol) for symbol in symbols]
+    panel = _panel(dataset)
     dropped = DROPPED if mode != "raw" else frozenset()
     names = _fields(dataset, [name for name in dataset.columns if name not in dropped], fields)
+    rows = _rows(dataset, panel, symbols)
     first, last = _span(start, end)
     low = 0 if first is None else int(np.searchsorted(panel.times, first, "left"))
     high = len(panel.times) if last is None else int(np.searchsorted(panel.times, last, "right"))
-    part = {name: np.array([values[row, low:high] for row in rows]) for name, values in panel.fields.items()}
-    present = np.logical_or.reduce([~np.isnan(values) for values in part.values()])
-    if not present.any():
+    part = {name: np.asarray(values)[rows, low:high] for name, values in panel.fields.items()}
+    present = np.logical_or.reduce([values == values for values in part.values()])  # noqa: PLR0124 - not NaN
+    at = np.flatnonzero(present)
+    if not len(at):
         raise _outside(dataset, panel, symbols, start, end)
     if mode != "raw":
         part = _adjusted(dataset, panel.select(symbols), mode, low, high)
-    count = present.sum(axis=1)
-    position, column = np.nonzero(present)
-    named = pa.DictionaryArray.from_arrays(pa.array(position, pa.int32()), pa.array(list(symbols), pa.string()))
-    whole = int(count.sum()) == present.size
-    arrays = {"symbol": named, "time": _times(dataset, panel.times[low:high][column])}
+    whole = len(at) == present.size
+    position = np.repeat(np.arange(len(rows), dtype=np.int32), np.count_nonzero(present, axis=1))
+    named = pa.DictionaryArray.from_arrays(pa.array(position), pa.array(list(symbols), pa.string()))
+    arrays = {"symbol": named, "time": _times(dataset, panel.times[low:high], at % (high - low))}
     for name in names:
-        arrays[name] = pa.array(part[name].ravel() if whole else part[name][present], from_pandas=True)
+        values = part[name].reshape(-1)
+        arrays[name] = pa.array(values if whole else values.take(at), from_pandas=True)
     return pa.table(arrays)
+
+
+def _rows(dataset: Dataset, panel: BarPanel, symbols: Sequence[str]) -> list[int]:
+    """Return the rows of the symbols, 404 for one that is not there."""
+    if len(symbols) == 1:
+        return [symbol_row(replace(panel, name=str(dataset)), symbols[0])]
+    known = {symbol: row for row, symbol in enumerate(panel.symbols)}
+    missing = next((symbol for symbol in symbols if symbol not in known), None)
+    if missing is not None:
+        symbol_row(replace(panel, name=str(dataset)), missing)
+    return [known[symbol] for symbol in symbols]
 
 
 def _adjusted(
@@ -109,10 +140,11 @@ def _adjusted(
     return {name: np.asarray(values)[:, low:high] for name, values in adjusted(panel, events, mode).fields.items()}
 
 
-def _times(dataset: Dataset, times: np.ndarray[Any, np.dtype[Any]]) -> pa.Array:
+def _times(dataset: Dataset, times: np.ndarray[Any, np.dtype[Any]], at: np.ndarray[Any, np.dtype[Any]]) -> pa.Array:
+    """Return ``times[at]`` as days, or as instants in UTC."""
     if dataset.frequency in (Frequency.DAY, Frequency.WEEK):
-        return pa.array(times.astype("datetime64[D]"))
-    return pa.array(times).cast(pa.timestamp("ns", tz="UTC"))
+        return pa.array(times.astype("datetime64[D]").astype(np.int32).take(at)).view(pa.date32())
+    return pa.array(times.astype(np.int64).take(at)).view(pa.timestamp("ns", tz="UTC"))
 
 
 def _outside(dataset: Dataset, panel: BarPanel, symbols: Sequence[str], start: str, end: str) -> Refusal:

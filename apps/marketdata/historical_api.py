@@ -23,6 +23,8 @@ from apps.ui.engine.text import N_
 
 router = Router(tags=["market data"])
 MOST_SYMBOLS = 1_000
+#: Bytes from which a table is packed on its way.
+WORTH_PACKING = 500_000
 NO_SYMBOL = N_("Name at least one symbol: symbols=AAPL,IBM.")
 TOO_MANY = N_("At most %(most)s symbols are answered at once; you named %(count)s.")
 
@@ -89,8 +91,11 @@ def _as_asked(
 
 
 def _arrow(table: pa.Table) -> bytes:
+    """Return the table as an Arrow file; a large one is packed, for a small one that costs more than it saves."""
+    packed = "lz4" if table.nbytes > WORTH_PACKING else None
+    options = pa.ipc.IpcWriteOptions(compression=packed, use_threads=packed is not None)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     content: bytes = sink.getvalue().to_pybytes()
     return content

@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, str] = {
     "features": "quant_platform.bench.features:rows",
     "load": "quant_platform.bench.features:load_rows",
     "signals": "quant_platform.bench.features:ic_rows",
+    "historical": "quant_platform.bench.historical:rows",
 }
 #: Those that measure on either database; the function takes "sqlite", "postgres" or "" (what is in use).
 ON_A_DATABASE = ("push", "start", "http", "metric")

@@ -27,13 +27,46 @@ from .errors import (
     Unreachable,
     UnsupportedEncoding,
 )
+from .live import Point, Update
+from .models import Benchmark, Quote, QuotePage, Session, SessionStatus, Strategy
 from .retry import BackOff, Retry
 from .secret import Secret
 from .sync import Client, Pool
 
 __all__ = [
-    "AsyncClient", "AsyncPool", "BackOff", "BadRequest", "Client", "ClientError", "Conflict", "DiskCache", "Invalid",
-    "MissingExtra", "NotAllowed", "NotAuthenticated", "NotCached", "NotFound", "Pool", "Problem", "RateLimited",
-    "Retry", "Secret", "ServerFault", "SocketClosed", "TooLarge", "TooSlow", "Unavailable", "UnexpectedAnswer",
-    "Unreachable", "UnsupportedEncoding",
+    "AsyncClient",
+    "AsyncPool",
+    "BackOff",
+    "BadRequest",
+    "Benchmark",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "DiskCache",
+    "Invalid",
+    "MissingExtra",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotCached",
+    "NotFound",
+    "Point",
+    "Pool",
+    "Problem",
+    "Quote",
+    "QuotePage",
+    "RateLimited",
+    "Retry",
+    "Secret",
+    "ServerFault",
+    "Session",
+    "SessionStatus",
+    "SocketClosed",
+    "Strategy",
+    "TooLarge",
+    "TooSlow",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "UnsupportedEncoding",
+    "Update",
 ]  # fmt: skip

@@ -12,9 +12,11 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from . import login
+from .benchmark import measure_async
 from .cache import DiskCache, Kept
 from .calls import Answer, Call
 from .errors import ClientError, NotCached, TooSlow, Unavailable, Unreachable
+from .models import Benchmark
 from .retry import Retry
 from .rooms import AsyncData, AsyncMarketRoom, AsyncSessions, AsyncStrategies, AsyncSystem
 from .secret import Secret
@@ -174,6 +176,10 @@ class AsyncClient:
         async with self._renewing:
             if held is not None and held.refresh is not None and self._wire.keys is held:
                 self._wire.keys = login.read_keys(await self._once(login.refresh(held), None))
+
+    async def benchmark(self) -> Benchmark:
+        """Return how long a new connection and one small answer over it take; a failure is told, not raised."""
+        return await measure_async(self._wire, self._pool.timeout)
 
     async def close(self) -> None:
         if self._own_pool:

@@ -217,6 +217,28 @@ def bars(
     )
 
 
+def realtime(symbols: Sequence[str], feed: str = "") -> Call[m.Realtime]:
+    """The newest quote of each symbol; a question, so it may be asked again."""
+    body = list(symbols)
+    return Call(
+        "POST", "/api/data/realtime", lambda answer: read(m.Realtime, answer.json()), pairs({"feed": feed}), body,
+        repeatable=True,
+    )  # fmt: skip
+
+
+def cached_quote(symbol: str, feed: str = "") -> Call[m.CachedQuote]:
+    """The newest quote of a symbol and whether the server's memory answered; ``NotFound`` where there never was one."""
+    return get(f"/api/data/cache/{part(symbol)}", one(m.CachedQuote), feed=feed)
+
+
+def quotes_after(
+    after: int | None = None, symbols: str | Sequence[str] = "", limit: int = 1000, feed: str = ""
+) -> Call[m.QuotePage]:
+    """Quotes behind a cursor; without one none, and where to begin."""
+    names = symbols if isinstance(symbols, str) else ",".join(symbols)
+    return get("/api/data/quotes", one(m.QuotePage), after=after, symbols=names, limit=limit, feed=feed)
+
+
 def feature_analysis(
     dataset: str, expression: str, *, start: str = "", end: str = "", horizons: str = "", groups: int = 5
 ) -> Call[Document]:

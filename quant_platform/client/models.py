@@ -262,6 +262,72 @@ class Market:
 
 
 @dataclass(frozen=True)
+class Quote:
+    """A quote: up to five (price, size) a side, best first; sizes and volume in shares, unknown is None.
+
+    ``time`` is the source's clock, ``received`` the server's; ``age_s`` is in seconds, ``stale`` whether
+    that is too old to trade on, ``replay`` whether a dataset speaks and not a market.
+    """
+
+    seq: int
+    feed: str
+    replay: bool
+    symbol: str
+    time: datetime
+    received: datetime
+    age_s: float
+    stale: bool
+    last: float | None = None
+    prev_close: float | None = None
+    bids: tuple[tuple[float, ...], ...] = ()
+    asks: tuple[tuple[float, ...], ...] = ()
+    volume: float | None = None
+    amount: float | None = None
+
+
+@dataclass(frozen=True)
+class NoQuote:
+    """A symbol without a quote: ``reason`` is unknown or expired."""
+
+    symbol: str
+    reason: str
+    age_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Realtime:
+    """The newest quotes, and the symbols that have none."""
+
+    quotes: tuple[Quote, ...]
+    missing: tuple[NoQuote, ...]
+
+
+@dataclass(frozen=True)
+class CachedQuote:
+    """The newest quote of a symbol; ``data`` is None past its lifetime."""
+
+    data: Quote | None
+    from_cache: bool
+    age_s: float | None = None
+
+
+@dataclass(frozen=True)
+class QuotePage:
+    """Quotes in their order; ``next`` is the cursor to go on from.
+
+    ``lost`` counts numbers that retention had dropped before they were asked for, ``reset`` says that
+    the cursor was of another database.
+    """
+
+    quotes: tuple[Quote, ...]
+    next: int
+    head: int
+    more: bool
+    lost: int = 0
+    reset: bool = False
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """How long the way to the server is, in ms; ``error`` says why where it failed."""
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from . import endpoints as ask
+from . import follow as waited
+from . import follow_async as awaited
+from . import quotes as quote_pages
 from . import tables
 from .calls import Call
+from .live import Journey, Update
+from .models import QuotePage, Realtime
+from .quotes import together
+from .retry import BackOff
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,6 +95,16 @@ class Sessions(Room):
     pause, resume = now(ask.session_pause), now(ask.session_resume)
     cancel, retry = now(ask.session_cancel), now(ask.session_retry)
 
+    def follow(
+        self, sessions: int | Sequence[int], after: int | Mapping[int, int] = 0, back_off: BackOff | None = None
+    ) -> Iterator[Update]:
+        """Yield what happens in one or several sessions until all have ended.
+
+        From event number ``after``: with the ``seq`` of the last update nothing is missed and nothing comes
+        twice, through restarts of the server too. Without a live connection the log is asked for.
+        """
+        return waited.follow(self._client, Journey(sessions, after), back_off or BackOff())
+
 
 class AsyncSessions(AsyncRoom):
     list, get, status = later(ask.session_list), later(ask.session_get), later(ask.session_status)
@@ -95,10 +112,31 @@ class AsyncSessions(AsyncRoom):
     pause, resume = later(ask.session_pause), later(ask.session_resume)
     cancel, retry = later(ask.session_cancel), later(ask.session_retry)
 
+    def follow(
+        self, sessions: int | Sequence[int], after: int | Mapping[int, int] = 0, back_off: BackOff | None = None
+    ) -> AsyncIterator[Update]:
+        """As ``Sessions.follow``, for ``async for``."""
+        return awaited.follow(self._client, Journey(sessions, after), back_off or BackOff())
+
 
 class Data(Room):
     datasets, dataset, bars = now(ask.dataset_list), now(ask.dataset_get), now(ask.bars)
     feature_analysis = now(ask.feature_analysis)
+    cached_quote, quotes_after = now(ask.cached_quote), now(ask.quotes_after)
+
+    def realtime(self, symbols: str | Sequence[str], feed: str = "") -> Realtime:
+        """Return the newest quotes of any number of symbols: 50 a request, in parallel."""
+        return together(self._client.run_all([ask.realtime(some, feed) for some in tables.batches(symbols)]))
+
+    def follow_quotes(
+        self, symbols: str | Sequence[str] = "", after: int | None = None, feed: str = "", pause: float = 0.5
+    ) -> Iterator[QuotePage]:
+        """Yield quotes as they come, without end and through restarts of the server: none is lost, none comes twice.
+
+        From now, or behind ``after``: keep the ``next`` of the last page to go on later. ``pause`` in
+        seconds between two questions. Also yields a page that says ``lost`` or ``reset``.
+        """
+        return quote_pages.follow(self._client, after, symbols, feed, pause)
 
     def historical(
         self, symbols: str | Sequence[str], start: str = "", end: str = "", dataset: str = "",
@@ -128,6 +166,17 @@ class Data(Room):
 class AsyncData(AsyncRoom):
     datasets, dataset, bars = later(ask.dataset_list), later(ask.dataset_get), later(ask.bars)
     feature_analysis = later(ask.feature_analysis)
+    cached_quote, quotes_after = later(ask.cached_quote), later(ask.quotes_after)
+
+    async def realtime(self, symbols: str | Sequence[str], feed: str = "") -> Realtime:
+        """As ``Data.realtime``."""
+        return together(await self._client.run_all([ask.realtime(some, feed) for some in tables.batches(symbols)]))
+
+    def follow_quotes(
+        self, symbols: str | Sequence[str] = "", after: int | None = None, feed: str = "", pause: float = 0.5
+    ) -> AsyncIterator[QuotePage]:
+        """As ``Data.follow_quotes``, for ``async for``."""
+        return quote_pages.follow_async(self._client, after, symbols, feed, pause)
 
     async def historical(
         self, symbols: str | Sequence[str], start: str = "", end: str = "", dataset: str = "",

@@ -13,9 +13,11 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from . import login
+from .benchmark import measure
 from .cache import DiskCache, Kept
 from .calls import Answer, Call
 from .errors import ClientError, NotCached, TooSlow, Unavailable, Unreachable
+from .models import Benchmark
 from .retry import Retry
 from .rooms import Data, MarketRoom, Sessions, Strategies, System
 from .secret import Secret
@@ -173,6 +175,10 @@ class Client:
         with self._renewing:
             if held is not None and held.refresh is not None and self._wire.keys is held:
                 self._wire.keys = login.read_keys(self._once(login.refresh(held), None))
+
+    def benchmark(self) -> Benchmark:
+        """Return how long a new connection and one small answer over it take; a failure is told, not raised."""
+        return measure(self._wire, self._pool.timeout)
 
     def close(self) -> None:
         if self._own_pool:

@@ -70,7 +70,7 @@ def history_calls(
     arrow()
     names = fields if isinstance(fields, str) else ",".join(fields)
     rest = {"start": start, "end": end, "dataset": dataset, "fields": names, "prices": prices}
-    return [_table_call("/api/data/historical", {"symbols": ",".join(some), **rest}) for some in batches(symbols)]
+    return [table_call("/api/data/historical", {"symbols": ",".join(some), **rest}) for some in batches(symbols)]
 
 
 def feature_calls(
@@ -82,12 +82,12 @@ def feature_calls(
     rest = {"dataset": dataset, "expressions": [one for one in wanted if one], "set": set, "start": start, "end": end,
             "labels": labels}  # fmt: skip
     if not symbols:
-        return [_table_call("/api/data/features", rest)]
+        return [table_call("/api/data/features", rest)]
     parts = batches(symbols)
     if any(ACROSS.search(one) for one in wanted):
         parts = [[name for some in parts for name in some]]
-    return [_table_call("/api/data/features", {"symbols": ",".join(some), **rest}) for some in parts]
+    return [table_call("/api/data/features", {"symbols": ",".join(some), **rest}) for some in parts]
 
 
-def _table_call(path: str, query: dict[str, Any]) -> Call[pa.Table]:
+def table_call(path: str, query: dict[str, Any]) -> Call[pa.Table]:
     return Call("GET", path, read_table, pairs(query), accept=ARROW, cached=True)

@@ -93,6 +93,14 @@ class Wire:
         told.add("keys")
         return True
 
+    def socket_url(self, query: str) -> str:
+        """Return the address of the live connection; secrets go into its headers."""
+        scheme = "wss" if self.base.scheme == "https" else "ws"
+        return (
+            str(self.base.copy_with(scheme=scheme, raw_path=self.base.raw_path.rstrip(b"/") + b"/ws/live/"))
+            + f"?{query}"
+        )
+
     # The disk
 
     def key(self, call: Call[Any]) -> str:

@@ -352,3 +352,10 @@ def test_an_unlocked_person_may_try_again(client, alice, root, settings):
     client.logout()
     assert client.post("/accounts/login/", LOGIN).status_code == 302
     assert not services.login_unlock(actor=None, username="alice")
+
+
+def test_the_page_of_tokens_shows_how_to_begin_from_python(client, alice):
+    client.force_login(alice)
+    page = client.get("/accounts/tokens/").content.decode()
+    assert "export QUANT_PLATFORM_URL=http://testserver" in page
+    assert "from quant_platform.client import Client" in page

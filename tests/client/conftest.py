@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from quant_platform.client import Client, Retry
-from tests.installation import Server, installation
+from tests.installation import ROOT, Server, installation
 
 SYMBOLS = [f"S{n:03d}" for n in range(70)]
 SETUP = """
@@ -58,6 +60,34 @@ def server(tmp_path_factory) -> Iterator[Server]:
         yield made
     finally:
         made.stop()
+
+
+class Shell:
+    """Runs code in the server's installation, in one process that stays."""
+
+    def __init__(self, server: Server) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.client.shell"], cwd=ROOT, env=server.environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def __call__(self, code: str) -> str:
+        self.process.stdin.write(json.dumps(code) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["out"]
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def shell(server) -> Iterator[Shell]:
+    made = Shell(server)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -109,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.relay.seen.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         step = self.relay.script.pop(0) if self.relay.script else "pass"
+        if self.path.startswith("/ws/"):  # as a proxy does that knows no sockets
+            step = (404, {"Content-Type": "text/html"}, b"<html>not here")
         if callable(step):
             step(self)
         elif step == "hang":

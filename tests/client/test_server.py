@@ -47,14 +47,10 @@ print(session.pk)
 """
 
 
-def make_session(server, status="running", name="Client"):
-    return int(server.manage(code=MAKE_SESSION.format(status=status, name=name)).split()[-1])
-
-
 @pytest.fixture(scope="session")
-def run(server):
+def run(shell):
     """A running session of alice with five points in its log."""
-    return make_session(server)
+    return int(shell(MAKE_SESSION.format(status="running", name="Client")))
 
 
 def test_the_site_tells_how_it_is_and_who_we_are(client):
@@ -237,11 +233,11 @@ def test_a_wrong_password_says_nothing_of_itself(server):
     assert "sesame" not in str(error.value)
 
 
-def test_a_revoked_token_is_refused_and_never_shown(server, caplog):
-    plain = server.manage(code=MAKE_TOKEN.format(name="stolen", scopes=["*"])).split()[-1]
+def test_a_revoked_token_is_refused_and_never_shown(server, shell, caplog):
+    plain = shell(MAKE_TOKEN.format(name="stolen", scopes=["*"])).strip()
     with caplog.at_level(logging.DEBUG), Client(server.url, plain, retry=Retry(base=0.0)) as client:
         assert client.system.me().username == "alice"
-        server.manage(code=REVOKE)
+        shell(REVOKE)
         with pytest.raises(NotAuthenticated) as error:
             client.system.me()
     assert error.value.code == "authentication_required"
