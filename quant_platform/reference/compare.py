@@ -68,7 +68,7 @@ def _compare(name: str, wanted: Any, got: Any, tolerance: Mapping[str, Any], fil
     elif isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
         yield _number(name, wanted, got, tolerance)
     else:
-        same = wanted == got
+        same = _same(wanted, got)
         yield Difference(name, wanted, got, 0.0 if same else math.inf, 0.0 if same else math.inf)
 
 
@@ -98,9 +98,14 @@ def _element(name: str, wanted: Any, got: Any, tolerance: Mapping[str, Any]) -> 
     if isinstance(wanted, (list, tuple)):
         return _series(name, list(wanted), list(got), tolerance)
     if isinstance(wanted, str) or wanted is None:
-        same = wanted == got
+        same = _same(wanted, got)
         return Difference(name, wanted, got, 0.0 if same else math.inf, 0.0 if same else math.inf)
     return _number(name, wanted, got, tolerance)
+
+
+def _same(wanted: Any, got: Any) -> bool:
+    """Tell whether two values are one; JSON has no NaN, so a null in a case means an undefined number as well."""
+    return bool(wanted == got) or (wanted is None and isinstance(got, float) and math.isnan(got))
 
 
 def _number(name: str, wanted: float, got: Any, tolerance: Mapping[str, Any]) -> Difference:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.corporate import split as stated_split
 from apps.marketdata.engine.findings import MESSAGES, Finding
 from apps.marketdata.engine.quality import CHECKS, check_panel, guess_calendar, series
 from apps.ui.engine.refusal import Refusal
@@ -161,6 +162,14 @@ def test_a_crash_that_opened_elsewhere_is_true():
     panel.fields["open"][0, 30] *= 1.4
     panel.fields["high"][0, 30] *= 1.4
     assert [f.check for f in found(panel) if f.row == 31] == ["large_move"]
+
+
+def test_a_split_that_the_stated_events_leave_out_is_found_beside_them():
+    panel = split(2)
+    other = stated_split("AAA", panel.times[50].astype("datetime64[D]"), 1.0027, "lean")
+    assert [f.severity for f in found(panel, "split_like_jump", events=[other])] == ["error"]
+    same = stated_split("AAA", panel.times[30].astype("datetime64[D]"), 2.0, "lean")
+    assert [f.severity for f in found(panel, "split_like_jump", events=[same, other])] == ["note"]
 
 
 def test_a_penny_stock_that_halves_did_not_split():

@@ -215,6 +215,11 @@ class TestComparing:
         assert self.differences({"a": 1.0}, {"a": None}, relative=1) == {"a": False}
         assert self.differences({"a": None}, {"a": None}) == {"a": True}
         assert self.differences({"a": math.nan}, {"a": math.nan}) == {"a": True}
+        # JSON cannot write NaN: a null stands for it, in a series too.
+        assert self.differences({"a": None, "b": [None, 1.0]}, {"a": math.nan, "b": [math.nan, 1.0]}) == {
+            "a": True, "b": True,
+        }  # fmt: skip
+        assert self.differences({"a": None}, {"a": 0.0}) == {"a": False}
         assert self.differences({"a": math.nan}, {"a": 1.0}) == {"a": False}
 
     def test_series_trees_and_words(self):

@@ -50,6 +50,7 @@ class Jump:
     limit: float
     idle: int
     stated: bool = False
+    told: bool = False
 
     @property
     def rest(self) -> float:
@@ -75,6 +76,7 @@ def check_jumps(series: Series, found: Collector, *, daily: bool, events: Sequen
     move = series.close[after] / series.close[before]
     stated = _stated(series, after, events)
     true = _true_move(series, before, after)
+    told = true is not None
     if true is None and (stated != 1).any():
         true = move / stated
     _without_trade(series, found, move if true is None else true, after)
@@ -84,7 +86,7 @@ def check_jumps(series: Series, found: Collector, *, daily: bool, events: Sequen
         known = None if true is None else float(true[step])
         numbers = float(move[step]), known, float(limit[step]), int(idle[step])
         known_event = abs(np.log(stated[step])) > 1e-6
-        _judge(series, found, Jump(int(before[step]), int(after[step]), *numbers, known_event))
+        _judge(series, found, Jump(int(before[step]), int(after[step]), *numbers, known_event, told))
 
 
 def _stated(series: Series, after: NDArray[np.int64], events: Sequence[CorporateAction]) -> NDArray[np.float64]:
@@ -133,7 +135,7 @@ def _judge(series: Series, found: Collector, jump: Jump) -> None:
         found.add("dividend_not_applied", severity, series, at, amount=amount, share=f"{share:.1%}", **prices)
     elif abs(rest - 1) > jump.limit and jump.idle < RELISTED_AFTER:
         _beyond_limit(series, found, jump, prices)
-    elif true is None and (ratio := split_ratio(series, jump.before, at)):
+    elif not jump.told and not jump.stated and (ratio := split_ratio(series, jump.before, at)):
         found.add("split_like_jump", "error", series, at, **_split(ratio, move * ratio), **prices)
     elif abs(rest - 1) > LARGE:
         money = _money(series, jump.before, at)
