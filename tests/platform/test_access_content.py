@@ -28,6 +28,7 @@ NOTHING_YET = {
     ("/api/sessions/{session_id}/capsule", 404), ("/api/datasets/{dataset_id}/diff", 422),
     ("/api/datasets/{dataset_id}/export", 409), ("/api/data/historical/{symbol}", 409), ("/api/data/features", 422),
     ("/api/data/features/analysis", 422), ("/api/data/cache/{symbol}", 404), ("/api/data/historical", 422),
+    ("/api/datasets/{dataset_id}/book", 409), ("/api/datasets/{dataset_id}/spread", 409), ("/api/sessions/metric", 422),
 }  # fmt: skip
 
 
