@@ -21,6 +21,8 @@ from apps.strategies.models import Strategy, StrategyVersion
 from apps.strategies.services import strategy_create
 
 FIXTURES = ("demo_users", "cost_schedules")
+#: The built-in dataset whose bars come as quotes.
+DEMO_REPLAY = "us-daily-adjusted"
 #: The example whose training runs when the page opens, long enough to be watched.
 FIRST_TRAINING = "dqn-aapl"
 WATCH_EPISODES = 300

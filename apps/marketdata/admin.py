@@ -17,11 +17,16 @@ from apps.marketdata.models import (
     CalendarDay,
     Dataset,
     DatasetSymbol,
+    Feed,
     ImportJob,
+    LatestQuote,
+    MinuteRow,
     QualityCheck,
     QualityFinding,
+    QuoteRecord,
 )
 from apps.marketdata.services import dataset_archive, dataset_check
+from apps.marketdata.services.feeds import feed_start, feed_stop
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
@@ -117,6 +122,59 @@ class CalendarAdmin(CatalogueAdmin):
 
     list_display = ("name", "title", "week", "time_zone", "first", "last", "changed_by", "changed")
     list_select_related = ("changed_by",)
+
+
+@admin.register(Feed)
+class FeedAdmin(CatalogueAdmin):
+    list_display = (
+        "name", "kind", "owner", "state", "wanted", "connected", "rate", "quote_count", "rejected_count",
+        "last_quote_at", "worker",
+    )  # fmt: skip
+    list_filter = ("kind", "state", "wanted")
+    search_fields = ("name", "owner__username", "dataset__name")
+    list_select_related = ("owner",)
+    exclude = ("options",)
+    actions = ("start", "stop")
+
+    @admin.action(description=_("Start the chosen feeds"), permissions=["view"])
+    def start(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
+        for feed in queryset:
+            feed_start(feed=feed, actor=_actor(request))
+
+    @admin.action(description=_("Stop the chosen feeds"), permissions=["view"])
+    def stop(self, request: HttpRequest, queryset: QuerySet[Feed]) -> None:
+        for feed in queryset:
+            feed_stop(feed=feed, actor=_actor(request))
+
+
+class QuoteListAdmin(CatalogueAdmin):
+    """A table that may hold millions of rows: the pages are counted up to a bound, and nothing joins it."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+
+@admin.register(LatestQuote)
+class LatestQuoteAdmin(QuoteListAdmin):
+    list_display = ("symbol", "feed", "last", "prev_close", "volume", "amount", "moment", "seq")
+    list_filter = ("feed",)
+    search_fields = ("symbol",)
+    list_select_related = ("feed",)
+
+
+@admin.register(MinuteRow)
+class MinuteRowAdmin(QuoteListAdmin):
+    list_display = ("symbol", "feed", "moment", "open", "high", "low", "close", "volume", "count")
+    list_filter = ("feed",)
+    search_fields = ("=symbol",)
+    list_select_related = ("feed",)
+
+
+@admin.register(QuoteRecord)
+class QuoteRecordAdmin(QuoteListAdmin):
+    list_display = ("seq", "symbol", "feed_id", "last", "volume", "amount", "moment")
+    search_fields = ("=symbol",)
+    ordering = ("-seq",)
 
 
 @admin.register(CalendarDay)

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from apps.marketdata import calendar_views, feature_views, import_job_views, import_views, report_views, views
+from apps.marketdata import (
+    calendar_views,
+    feature_views,
+    feed_views,
+    import_job_views,
+    import_views,
+    quote_views,
+    report_views,
+    views,
+)
 
 app_name = "marketdata"
 urlpatterns = [
@@ -18,6 +27,13 @@ urlpatterns = [
     path("imports/<int:pk>/<slug:order>/", import_job_views.order, name="import_order"),
     path("features/", feature_views.explorer, name="features"),
     path("features/result/", feature_views.result, name="feature_result"),
+    path("quotes/", quote_views.board, name="quotes"),
+    path("feeds/", feed_views.feeds, name="feeds"),
+    path("feeds/source/", feed_views.source, name="feed_source"),
+    path("feeds/<int:pk>/", feed_views.feed, name="feed"),
+    path("feeds/<int:pk>/start/", feed_views.start, name="feed_start"),
+    path("feeds/<int:pk>/stop/", feed_views.stop, name="feed_stop"),
+    path("feeds/<int:pk>/remove/", feed_views.remove, name="feed_remove"),
     path("<int:pk>/", views.dataset, name="detail"),
     path("<int:pk>/check/", views.check, name="check"),
     path("<int:pk>/fix/", views.fix, name="fix"),

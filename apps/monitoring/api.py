@@ -42,7 +42,7 @@ def get_health(request: HttpRequest) -> Health:
 
 @router.get("/ready", response={200: Ready, 503: Ready}, auth=None, summary="Can work be done")
 def get_ready(request: HttpRequest) -> Status[Ready]:
-    """Database, cluster heartbeat and disk, each by name; 503 when one of them is not well."""
+    """Database, cluster heartbeat, disk and everybody's feeds, each by name; 503 when one of them is not well."""
     parts = health.parts()
     well = all(part.ok for part in parts)
     checks = [PartOut(name=part.name, ok=part.ok, detail=part.detail) for part in parts]

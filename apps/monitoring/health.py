@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.utils import DatabaseError
 
+from apps.marketdata.feeds import feed_health
+from apps.marketdata.models import Feed
 from apps.sessions.services.workers import workers_alive
 
 logger = logging.getLogger(__name__)
@@ -39,10 +41,19 @@ def _disk() -> tuple[bool, str]:
     return free > settings.QP_DISK_RESERVE_MB, f"{free} MB free, {settings.QP_DISK_RESERVE_MB} MB kept in reserve"
 
 
+def _feeds() -> tuple[bool, str]:
+    """Everybody's feeds by name; those of people are theirs to watch, and no reason to call the site unwell."""
+    rows = [(feed.name, feed_health(feed)) for feed in Feed.objects.filter(owner=None, wanted=True).order_by("name")]
+    if not rows:
+        return True, "no feed is wanted"
+    return all(health.well for _name, health in rows), ", ".join(f"{name}: {health.code}" for name, health in rows)
+
+
 CHECKS: tuple[tuple[str, Callable[[], tuple[bool, str]]], ...] = (
     ("database", _database),
     ("cluster", _cluster),
     ("disk", _disk),
+    ("feeds", _feeds),
 )
 
 

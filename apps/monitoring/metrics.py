@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest
+from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from apps.marketdata.adapters import quote_tables
+from apps.marketdata.adapters.quote_board import board
+from apps.marketdata.feeds import Health, feed_health
+from apps.marketdata.models import Feed
 from apps.monitoring.engine.resources import resources
 from apps.monitoring.selectors import system
 from apps.sessions.services.workers import workers_alive
@@ -40,6 +46,47 @@ class PlatformCollector(Collector):
             ("quant_disk_ratio", "Share of the data disk in use.", machine.disk),
         ):
             yield GaugeMetricFamily(name, text, value)
+        yield from quote_metrics()
+
+
+def quote_metrics() -> Iterator[Metric]:
+    """Feeds, the quotes they gave, and how this process reads them."""
+    now = timezone.now()
+    rows = [(feed, feed_health(feed, now)) for feed in Feed.objects.filter(Q(wanted=True) | Q(quote_count__gt=0))]
+    for name, text, read in FEED_GAUGES:
+        gauge = GaugeMetricFamily(name, text, labels=["feed"])
+        for feed, health in rows:
+            value = read(feed, health)
+            if value is not None:
+                gauge.add_metric([feed.name], value)
+        yield gauge
+    for name, text, count in FEED_COUNTERS:
+        counter = CounterMetricFamily(name, text, labels=["feed"])
+        for feed, _health in rows:
+            counter.add_metric([feed.name], count(feed))
+        yield counter
+    refused = CounterMetricFamily("quant_feed_refused", "Bad quotes by reason.", labels=["feed", "reason"])
+    for feed, _health in rows:
+        for reason, number in feed.rejected.items():
+            refused.add_metric([feed.name, reason], number)
+    yield refused
+    yield CounterMetricFamily("quant_quotes", "Quotes stored by all feeds.", quote_tables.head())
+    yield CounterMetricFamily("quant_quote_reads", "Quotes read by this web process.", board.count.reads)
+    yield CounterMetricFamily("quant_quote_hits", "Of these, answered from memory.", board.count.hits)
+
+
+FEED_GAUGES: tuple[tuple[str, str, Callable[[Feed, Health], float | None]], ...] = (
+    ("quant_feed_well", "1 when a feed is as it should be.", lambda feed, health: float(health.well)),
+    ("quant_feed_wanted", "1 when a feed should run.", lambda feed, health: float(feed.wanted)),
+    ("quant_feed_quotes_per_second", "Quotes a second.", lambda feed, health: feed.rate),
+    ("quant_feed_silence_seconds", "Seconds since the last quote.", lambda feed, health: health.silence),
+)
+FEED_COUNTERS: tuple[tuple[str, str, Callable[[Feed], float]], ...] = (
+    ("quant_feed_quotes", "Quotes stored.", lambda feed: feed.quote_count),
+    ("quant_feed_repeated", "Quotes that said nothing new.", lambda feed: feed.repeated_count),
+    ("quant_feed_late", "Quotes older than what was known.", lambda feed: feed.late_count),
+    ("quant_feed_reconnects", "Connections opened again.", lambda feed: feed.reconnect_count),
+)
 
 
 _platform = CollectorRegistry(auto_describe=False)

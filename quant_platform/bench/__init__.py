@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, str] = {
     "metric": "quant_platform.bench.metric:rows",
     "features": "quant_platform.bench.features:rows",
     "load": "quant_platform.bench.features:load_rows",
+    "quotes": "quant_platform.bench.quotes:rows",
     "signals": "quant_platform.bench.features:ic_rows",
     "historical": "quant_platform.bench.historical:rows",
 }

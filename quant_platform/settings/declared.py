@@ -117,6 +117,8 @@ DECLARED: tuple[Setting, ...] = (
     Setting("QP_FEATURE_CACHE_MB", "int", 2_048, "Disk space for computed features, in MB."),
     Setting("QP_RETENTION_EVENTS_DAYS", "int", 30, "Days raw metric and resource rows are kept."),
     Setting("QP_RETENTION_QUOTES_DAYS", "int", 7, "Days raw quotes are kept."),
+    Setting("QP_QUOTES_REPLAY", "str", "", "Dataset that the workers replay as quotes from the start; empty: none."),
+    Setting("QP_QUOTES_SPEED", "float", 60.0, "How many times faster than it happened, 1 to 1000."),
     Setting("QP_AGEING_SECONDS", "float", 600.0, "Wait that raises a session's priority by one; 0 switches it off."),
     Setting("QP_SLOTS_TRAINING", "int", 0, "Trainings that may run at once; 0 means all SLOTS."),
     Setting("QP_SLOTS_BACKTEST", "int", 0, "Backtests that may run at once; 0 means all SLOTS and one more."),

@@ -22,6 +22,7 @@
     cursors.forEach((after, id) => { url.searchParams.append("session", id); url.searchParams.append("after", after); });
     const view = document.querySelector("[data-live-view]");
     url.searchParams.set("view", view ? view.dataset.liveView + (view.dataset.liveView.startsWith("detail") && !window.uPlot ? "-svg" : "") : "none");
+    if (document.querySelector("[data-live-quotes]")) url.searchParams.set("quotes", "1");
     url.searchParams.set("language", document.documentElement.lang.toLowerCase());
     return url;
   }
@@ -42,7 +43,7 @@
 
   function data(frame) {
     if (frame.type === "ping") socket.send('{"type":"pong"}');
-    if (frame.type === "notice") tell("notice", frame);
+    if (frame.type === "notice" || frame.type === "quotes") tell(frame.type, frame);
     if (!("session" in frame) || !cursors.has(frame.session)) return;
     if (!frame.reset && frame.seq <= cursors.get(frame.session)) return;
     cursors.set(frame.session, frame.seq);

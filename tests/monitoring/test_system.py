@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.utils import OperationalError
 from django.utils import timezone
 
+from apps.marketdata.models import Feed
 from apps.monitoring import health
 from apps.monitoring.engine import resources as machine
 from apps.monitoring.selectors import system
@@ -145,7 +146,31 @@ def test_ready_names_each_part(client, worker):
         ("database", True),
         ("cluster", True),
         ("disk", True),
+        ("feeds", True),
     ]
+
+
+def test_ready_names_everybodys_feeds_and_nobody_elses(client, worker, alice):
+    Feed.objects.create(name="hers", kind="qmt", owner=alice, wanted=True)
+    feed = Feed.objects.create(name="live", kind="qmt", wanted=True)
+    answer = client.get("/api/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"][-1] == {"name": "feeds", "ok": False, "detail": "live: waiting"}
+    now = timezone.now()
+    Feed.objects.filter(pk=feed.pk).update(
+        state="running", lease_until=now + timedelta(seconds=9), last_quote_at=now, connected=True
+    )
+    assert client.get("/api/ready").json()["checks"][-1]["detail"] == "live: ok"
+
+
+def test_metrics_tell_of_feeds_and_of_what_they_refused(client):
+    Feed.objects.create(name="live", kind="qmt", wanted=True, quote_count=7, rejected={"bad_price": 3}, rate=1.5)
+    text = client.get("/metrics").content.decode()
+    for line in (
+        'quant_feed_well{feed="live"} 0.0', 'quant_feed_quotes_total{feed="live"} 7.0', "quant_quotes_total ",
+        'quant_feed_refused_total{feed="live",reason="bad_price"} 3.0', "quant_quote_reads_total ",
+    ):  # fmt: skip
+        assert line in text
 
 
 def test_a_silent_cluster_is_not_ready(client, worker):
@@ -153,7 +178,7 @@ def test_a_silent_cluster_is_not_ready(client, worker):
     response = client.get("/api/ready")
     assert response.status_code == 503
     assert response.json()["status"] == "not_ready"
-    assert [c["ok"] for c in response.json()["checks"]] == [True, False, True]
+    assert [c["ok"] for c in response.json()["checks"]] == [True, False, True, True]
 
 
 def test_a_full_disk_and_a_broken_database_are_not_ready(client, worker, monkeypatch):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts import tokens
 from apps.accounts.models import AuditEntry, LoginLock
-from apps.marketdata.models import Dataset, QualityCheck
+from apps.marketdata.models import Dataset, Feed, QualityCheck
 from apps.marketdata.services import load_builtin_catalogue
 from apps.sessions.models import Session
 from apps.strategies.models import Strategy
@@ -39,6 +39,7 @@ def deeds(things: Things, owner) -> dict[str, Deed]:
     session = Session.objects.get(pk=things.numbers["/sessions/"])
     strategy = Strategy.objects.get(pk=things.numbers["/strategies/"])
     data = Dataset.objects.get(pk=things.numbers["/data/"])
+    feed = Feed.objects.get(pk=things.numbers["/data/feeds/"])
     token, _plain = tokens.token_create(owner, "of the admin")
     lock = LoginLock.objects.create(
         kind="name", username="somebody", failures=9, last_failure=timezone.now(), locked_until=timezone.now()
@@ -52,6 +53,8 @@ def deeds(things: Things, owner) -> dict[str, Deed]:
         "accounts.loginlock.unlock": Deed(lock, lambda: LoginLock.objects.filter(pk=lock.pk).exists(), False, "login.unlock"),
         "marketdata.dataset.archive": Deed(data, lambda: Dataset.objects.get(pk=data.pk).archived_at is None, False, "dataset.archive"),
         "marketdata.dataset.check_again": Deed(data, lambda: QualityCheck.objects.filter(dataset=data).count() > 0, True, "dataset.check"),
+        "marketdata.feed.start": Deed(feed, lambda: Feed.objects.get(pk=feed.pk).wanted, True, "feed.start"),
+        "marketdata.feed.stop": Deed(feed, lambda: Feed.objects.get(pk=feed.pk).wanted, False, "feed.stop", {"wanted": True}),
         "quant_sessions.session.pause": Deed(session, status, "pausing", "session.pause", {"status": "running"}),
         "quant_sessions.session.resume": Deed(session, status, "queued", "session.resume", {"status": "paused"}),
         "quant_sessions.session.cancel": Deed(session, status, "cancelled", "session.cancel", {"status": "queued"}),
@@ -88,7 +91,7 @@ def test_every_action_has_a_deed(things, alice, root):
 
 
 ACTIONS = ["accounts.apitoken.revoke", "accounts.loginlock.unlock", "marketdata.dataset.archive",
-           "marketdata.dataset.check_again", "quant_sessions.session.pause", "quant_sessions.session.resume",
+           "marketdata.dataset.check_again", "marketdata.feed.start", "marketdata.feed.stop", "quant_sessions.session.pause", "quant_sessions.session.resume",
            "quant_sessions.session.cancel", "quant_sessions.session.retry", "strategies.strategy.archive"]  # fmt: skip
 
 
@@ -102,7 +105,7 @@ def test_an_action_does_what_it_says_and_is_in_the_trail(things, alice, root, na
         looked_at = QualityCheck.objects.filter(dataset=deed.thing)
         deed.read, deed.after = looked_at.count, looked_at.count() + 1
     if deed.start:
-        Session.objects.filter(pk=deed.thing.pk).update(**deed.start)
+        type(deed.thing).objects.filter(pk=deed.thing.pk).update(**deed.start)
     assert deed.read() != deed.after
     answer = give(logged_in(root), name, deed)
     assert answer.status_code == 200
@@ -114,7 +117,7 @@ def test_an_action_does_what_it_says_and_is_in_the_trail(things, alice, root, na
 def test_nobody_else_does_it(things, alice, bob, name):
     deed = deeds(things, alice)[name]
     if deed.start:
-        Session.objects.filter(pk=deed.thing.pk).update(**deed.start)
+        type(deed.thing).objects.filter(pk=deed.thing.pk).update(**deed.start)
     before = deed.read()
     for person in (alice, bob):
         give(logged_in(person), name, deed)

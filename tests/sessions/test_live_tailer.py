@@ -56,3 +56,19 @@ def sqlite_only(db):
 
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL has hints of its own")
+
+
+async def test_who_looks_at_quotes_is_told_when_some_came_and_others_are_not(monkeypatch):
+    monkeypatch.setattr(tailer, "QUOTES_SECONDS", 0.0)
+    heads = iter([5, 5, 8, 8])
+    monkeypatch.setattr(tailer.source, "quotes_head", lambda: next(heads))
+    tail = tailer.Tailer()
+    looks, other = Follower("html", quotes=True), Follower("html")
+    tail.followers = {other}
+    await tail._quotes()  # nobody looks: nothing is read
+    tail.followers = {looks, other}
+    for _ in range(4):
+        await tail._quotes()
+    assert [text for _session, _seq, text in looks.queue] == ['{"type":"quotes","seq":8}']
+    assert not other.queue
+    tail.reader.shutdown(wait=False)

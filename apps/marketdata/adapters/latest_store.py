@@ -118,5 +118,5 @@ def store() -> LatestStore:
 def publish(rows: Iterable[Row]) -> None:
     """Tell Redis of committed rows (``LATEST_COLUMNS``), oldest first; nothing to do without it."""
     found = store()
-    if isinstance(found, RedisStore):
+    if isinstance(found, RedisStore) and rows:
         found.publish(rows)

@@ -1,4 +1,4 @@
-"""The latest quotes in this process's memory, brought up to date from the store at most every 50 ms.
+"""The latest quotes in this process's memory, brought up to date from the store at most every 100 ms.
 
 A reader that comes sooner is answered from memory; only what changed is read, whoever wrote it.
 """
@@ -15,7 +15,7 @@ from apps.marketdata.adapters.latest_store import Cursor, LatestStore, Row, stor
 from apps.marketdata.engine.quotes import Quote
 
 #: Seconds for which memory answers alone.
-FRESH = 0.05
+FRESH = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Board:
 
     def __init__(self, source: Callable[[], LatestStore] = store, clock: Callable[[], float] = time.monotonic) -> None:
         self._source, self._clock = source, clock
-        self._symbols: dict[str, dict[int, Held]] = {}
+        #: Rows as they came, by symbol and feed: most are never asked for, so they are read when they are.
+        self._symbols: dict[str, dict[int, Row]] = {}
         self._cursor: Cursor = None
         self._looked = float("-inf")
         self._lock = threading.Lock()
@@ -53,7 +54,7 @@ class Board:
     def of(self, symbols: Iterable[str]) -> tuple[dict[str, list[Held]], bool]:
         """Return what is held of each of ``symbols``, by feed, and whether memory answered alone."""
         hit = self.refresh()
-        found = {symbol: list(self._symbols.get(symbol, {}).values()) for symbol in symbols}
+        found = {symbol: [_held(row) for row in list(self._symbols.get(symbol, {}).values())] for symbol in symbols}
         self.count.reads += len(found)
         self.count.hits += len(found) if hit else 0
         return found, hit
@@ -67,8 +68,7 @@ class Board:
                 return True
             cursor, rows = self._source().changed(self._cursor)
             for row in rows:
-                held = _held(row)
-                self._symbols.setdefault(held.quote.symbol, {})[held.feed_id] = held
+                self._symbols.setdefault(row[2], {})[row[1]] = row
             self._cursor, self._looked = cursor, self._clock()
         return False
 

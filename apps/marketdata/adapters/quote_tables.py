@@ -52,11 +52,19 @@ def head() -> int:
 
 
 def row_of(seq: int, feed_id: int, quote: Quote) -> tuple[Any, ...]:
-    book = json.dumps([quote.bids, quote.asks], separators=(",", ":")) if quote.bids or quote.asks else ""
+    book = _book(quote) if quote.bids or quote.asks else ""
     return (
         seq, feed_id, quote.symbol, quote.time, quote.received, quote.last, quote.volume, quote.amount,
         quote.prev_close, book,
     )  # fmt: skip
+
+
+def _book(quote: Quote) -> str:
+    """Return bids and asks as JSON. Python writes finite numbers as JSON does, and in half the time."""
+    text = repr((quote.bids, quote.asks)).replace(" ", "").replace(",)", ")")
+    if "n" in text:  # another library's numbers say their type
+        return json.dumps([quote.bids, quote.asks])
+    return text.replace("(", "[").replace(")", "]")
 
 
 def rows_of(feed_id: int, quotes: Sequence[Quote], first: int) -> list[tuple[Any, ...]]:
@@ -64,8 +72,11 @@ def rows_of(feed_id: int, quotes: Sequence[Quote], first: int) -> list[tuple[Any
     return [(*row_of(first + at, feed_id, quote), quote.day) for at, quote in enumerate(quotes)]
 
 
-def write(feed_id: int, quotes: Sequence[Quote], minutes: Iterable[MinuteBar], first: int) -> None:
-    """Append ``quotes`` as ``first``, ``first + 1``, …, and set the newest of each symbol and its minutes."""
+def write(feed_id: int, quotes: Sequence[Quote], minutes: Iterable[MinuteBar], first: int) -> list[tuple[Any, ...]]:
+    """Append ``quotes`` as ``first``, ``first + 1``, …, and set the newest of each symbol and its minutes.
+
+    Returns the newest rows (``LATEST_COLUMNS``).
+    """
     rows = rows_of(feed_id, quotes, first)
     newest = {row[2]: row for row in rows}
     bars = [
@@ -75,6 +86,7 @@ def write(feed_id: int, quotes: Sequence[Quote], minutes: Iterable[MinuteBar], f
     _append([row[:-1] for row in rows])
     _set(LATEST, LATEST_COLUMNS, ("feed_id", "symbol"), list(newest.values()))
     _set(MINUTES, MINUTE_COLUMNS, ("feed_id", "symbol", "minute"), bars)
+    return list(newest.values())
 
 
 def _append(rows: list[tuple[Any, ...]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
@@ -24,6 +25,7 @@ from apps.marketdata.engine.quotes.replay import BAD_SPEED, FASTEST, SLOWEST
 from apps.marketdata.engine.quotes.websocket import checked_address
 from apps.marketdata.engine.symbols import canonical
 from apps.marketdata.models import Dataset, Feed, FeedKind, FeedState
+from apps.marketdata.selectors import dataset_by_name
 from apps.marketdata.services.quotes import LEASE
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -31,6 +33,8 @@ from apps.ui.engine.text import N_
 #: Waits after failures in a row, in seconds; the last one for every further.
 WAITS = (2, 5, 15, 60, 300)
 MOST_RUNNING = 5
+#: The name of the replay that the settings ask for.
+EMBEDDED = "embedded"
 MOST_SYMBOLS = 5_000
 TEXTS = ("url", "subscribe", "header", "credential")
 NAME_TAKEN = N_("There is a feed called %(name)s already, or the name has other signs than letters, digits, - and _.")
@@ -180,6 +184,24 @@ def feed_delete(*, feed: Feed, actor: User | None) -> None:
 def is_held(feed: Feed, now: datetime) -> bool:
     """Tell whether a process runs ``feed`` as far as we have heard."""
     return feed.state == FeedState.RUNNING and feed.lease_until is not None and feed.lease_until > now
+
+
+def embedded_replay() -> Feed | None:
+    """Set up and want the replay that ``QP_QUOTES_REPLAY`` asks for, for everybody; without it, want it no more.
+
+    Raises ``Refusal`` where the dataset is unknown or the speed cannot be.
+    """
+    feed = Feed.objects.filter(name=EMBEDDED).first()
+    if not settings.QP_QUOTES_REPLAY:
+        return feed_stop(feed=feed, actor=None) if feed is not None and feed.wanted else None
+    dataset, speed = dataset_by_name(None, settings.QP_QUOTES_REPLAY), settings.QP_QUOTES_SPEED
+    if feed is not None and (feed.dataset_id, feed.options.get("speed")) != (dataset.pk, speed):
+        if is_held(feed, timezone.now()):  # by another host: it goes on
+            return feed
+        feed.delete()
+        feed = None
+    made = feed or replay_create(actor=None, dataset=dataset, speed=speed, loop=True, name=EMBEDDED)
+    return feed_start(feed=made, actor=None) if not made.wanted else made
 
 
 # A feed and the process that runs it

@@ -88,19 +88,18 @@ class QuoteWriter:
         All of it or nothing: after an error what waits still waits, and ``store`` may be called again. Where a lost
         connection left open whether the commit was done, that is looked up first. Raises ``FeedLost``.
         """
-        fresh, first = self._pending, 0
+        fresh, first, newest = self._pending, 0, []
         if not (self._doubtful and fresh and self._was_stored()):
             self._doubtful = True
             with transaction.atomic():
                 first = quote_tables.take_numbers(len(fresh)) if fresh else 0
                 self._note(fresh, progress)
                 if fresh:
-                    quote_tables.write(self.feed.pk, fresh, self._minutes.values(), first)
+                    newest = quote_tables.write(self.feed.pk, fresh, self._minutes.values(), first)
         self._doubtful = False
         self._count += len(fresh)
         self._pending, self._minutes = [], {}
-        if fresh and first:
-            publish(quote_tables.rows_of(self.feed.pk, fresh, first))
+        publish(newest)
         return len(fresh), first + len(fresh) - 1
 
     def _was_stored(self) -> bool:

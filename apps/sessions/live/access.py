@@ -42,12 +42,16 @@ class Address:
     cursors: dict[int, int]
     view: str
     language: str
+    quotes: bool = False
 
 
 def parse_address(query: bytes) -> Address:
-    """Read ``session=7&after=120&session=9&after=0``: an ``after`` belongs to the session before it."""
+    """Read ``session=7&after=120&session=9&after=0``: an ``after`` belongs to the session before it.
+
+    ``quotes=1`` asks to be told when quotes came.
+    """
     cursors: dict[int, int] = {}
-    view, language, current = "detail", "", None
+    view, language, current, quotes = "detail", "", None, False
     for name, value in parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True):
         if name.lower() in FORBIDDEN_IN_QUERY:
             raise BadAddress("token_in_query")
@@ -58,9 +62,11 @@ def parse_address(query: bytes) -> Address:
             cursors[current] = _number(value)
         elif name == "view":
             view = value
+        elif name == "quotes":
+            quotes = value == "1"
         elif name == "language" and value in dict(settings.LANGUAGES):
             language = value
-    return Address(cursors, view, language)
+    return Address(cursors, view, language, quotes)
 
 
 def _number(text: str) -> int:

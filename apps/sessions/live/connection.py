@@ -71,6 +71,7 @@ class Connection:
         self.follower.protocol = access.protocol_of(self.scope)[0]
         self.follower.look = access.look_of(self.scope, user, where)
         self.follower.user_id = user.pk
+        self.follower.quotes = where.quotes
         return 0
 
     async def open(self) -> None:

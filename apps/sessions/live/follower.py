@@ -32,6 +32,8 @@ class Follower:
     protocol: str
     look: Look = field(default_factory=Look)
     user_id: int = 0
+    #: Whether to tell this reader that quotes came.
+    quotes: bool = False
     limit: int = QUEUE
     #: Newest sequence number queued, and newest sent, by session.
     cursors: dict[int, int] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError, connection
 
+from apps.marketdata.adapters import quote_tables
 from apps.sessions import archive
 from apps.sessions.engine.events import EventPayload
 from apps.sessions.live.frames import Batch, Head
@@ -94,6 +95,12 @@ def catch_up(session: int, after: int) -> Batch | None:
         if kept:
             return Batch(session, after, kept, head)
     return found[0] if found else Batch(session, after, (), head)
+
+
+@own_connection
+def quotes_head() -> int:
+    """Return the number of the last quote."""
+    return quote_tables.head()
 
 
 def close() -> None:

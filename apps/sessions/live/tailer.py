@@ -20,7 +20,7 @@ from django.conf import settings
 from apps.sessions.adapters.wakeup import Waiter
 from apps.sessions.live import notices, source
 from apps.sessions.live.follower import Follower
-from apps.sessions.live.frames import Batch
+from apps.sessions.live.frames import Batch, dump
 from apps.sessions.live.painter import Painter
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ R = TypeVar("R")
 #: Seconds after which a tail that nobody needs is put away.
 IDLE_SECONDS = 5.0
 SWITCH_SECONDS = 0.0005
+QUOTES_SECONDS = 0.5
 
 
 class Tailer:
@@ -43,6 +44,8 @@ class Tailer:
         self.task: asyncio.Task[None] | None = None
         self.ticks = 0
         self.notices_at = 0.0
+        self.quotes_at = 0.0
+        self.quotes_head: int | None = None
         self.announced: deque[int] = deque(maxlen=500)
 
     async def read(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -144,6 +147,20 @@ class Tailer:
         for part in parts:
             self._deliver(part)
         await self._notices(at_once=any("status" in part.payload for part in parts))
+        await self._quotes()
+
+    async def _quotes(self) -> None:
+        """Tell those who look at quotes, at most twice a second, that some came: what they may see they ask for."""
+        now = asyncio.get_running_loop().time()
+        readers = [follower for follower in self.followers if follower.quotes]
+        if not readers or now < self.quotes_at:
+            return
+        self.quotes_at = now + QUOTES_SECONDS
+        head = await self.read(source.quotes_head)
+        if self.quotes_head is not None and head != self.quotes_head:
+            for follower in readers:
+                follower.put(dump({"type": "quotes", "seq": head}))
+        self.quotes_head = head
 
     async def _notices(self, *, at_once: bool) -> None:
         """Send new notices to their users' groups, looking once a second or when a session moved."""

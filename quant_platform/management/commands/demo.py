@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from quant_platform.demo import prepare
+from quant_platform.demo import DEMO_REPLAY, prepare
 
 
 class Command(BaseCommand):
@@ -30,4 +31,6 @@ class Command(BaseCommand):
         self.stdout.write("")
         self.stdout.flush()
         if options["serve"]:
+            # The workers inherit it: the board of quotes is alive when it is opened.
+            os.environ.setdefault("QP_QUOTES_REPLAY", DEMO_REPLAY)
             call_command("serve", port=options["port"])

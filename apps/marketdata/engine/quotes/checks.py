@@ -10,6 +10,7 @@ from apps.ui.engine.text import N_
 #: Seconds a source's clock may be ahead of ours; beyond, its time is wrong.
 AHEAD = 300.0
 LONGEST_SYMBOL = 32
+INFINITE = math.inf
 REASONS = {
     "not_json": N_("not JSON"),
     "not_understood": N_("fields missing or of another kind"),
@@ -29,13 +30,16 @@ def trouble(quote: Quote) -> str:
     """Return the code of what is wrong with ``quote`` (a key of ``REASONS``), empty where nothing is."""
     if not usable_symbol(quote.symbol):
         return "bad_symbol"
-    if not _positive(quote.last) or (quote.prev_close is not None and not _positive(quote.prev_close)):
+    # Chained comparisons: not a number and infinity fail them, and nothing is called ten thousand times a second.
+    if not 0.0 < quote.last < INFINITE or not (quote.prev_close is None or 0.0 < quote.prev_close < INFINITE):
         return "bad_price"
-    if not _positive(quote.time) or not _positive(quote.received):
+    if not 0.0 < quote.time < INFINITE or not 0.0 < quote.received < INFINITE:
         return "bad_time"
     if quote.time - quote.received > AHEAD:
         return "future"
-    if any(value is not None and not _counted(value) for value in (quote.volume, quote.amount)):
+    if not (quote.volume is None or 0.0 <= quote.volume < INFINITE):
+        return "bad_volume"
+    if not (quote.amount is None or 0.0 <= quote.amount < INFINITE):
         return "bad_volume"
     if not _orderly(quote.bids, falling=True) or not _orderly(quote.asks, falling=False):
         return "bad_book"
@@ -48,22 +52,12 @@ def usable_symbol(symbol: str) -> bool:
     return 0 < len(symbol) <= LONGEST_SYMBOL and symbol.isprintable() and " " not in symbol
 
 
-def _positive(value: float) -> bool:
-    return math.isfinite(value) and value > 0
-
-
-def _counted(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
-
-
 def _orderly(side: Side, *, falling: bool) -> bool:
     if len(side) > LEVELS:
         return False
-    before: float | None = None
+    before = INFINITE if falling else 0.0
     for price, size in side:
-        if not _positive(price) or not _counted(size):
-            return False
-        if before is not None and (price >= before if falling else price <= before):
+        if not (0.0 < price < before if falling else before < price < INFINITE) or not 0.0 <= size < INFINITE:
             return False
         before = price
     return True

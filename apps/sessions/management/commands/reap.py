@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 
 from apps.sessions.engine.load import Load
+from apps.sessions.runner.feeds import FeedKeeper
 from apps.sessions.runner.process import die_with_parent
 from apps.sessions.services.frozen import Frozen
 from apps.sessions.services.reaper import reap_once
@@ -23,12 +25,20 @@ DEAF_PAUSE = 20.0
 
 
 class Command(BaseCommand):
-    help = "Take back expired leases and ring for waiting sessions until told to stop (internal)."
+    help = "Take back expired leases, ring for waiting sessions and keep feeds running until told to stop (internal)."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         supervisor = int(os.environ.get("QP_SUPERVISOR_PID", "0"))
         die_with_parent(supervisor)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        keeper = FeedKeeper()
+        try:
+            self._watch(supervisor, keeper)
+        finally:
+            keeper.close()
+
+    def _watch(self, supervisor: int, keeper: FeedKeeper) -> None:
         quiet_until, load, frozen = 0.0, Load(settings.QP_CPU_BUSY), Frozen()
         psutil.cpu_percent()  # The first reading is a start to count from.
         while True:
@@ -37,6 +47,7 @@ class Command(BaseCommand):
                 beat(datetime.fromtimestamp(since, tz=UTC) if since is not None else None)
                 deaf = reap_once().deaf
                 frozen.look()
+                keeper.look()
             except DatabaseError as error:
                 self.stderr.write(f"reap: {error}")
                 close_old_connections()

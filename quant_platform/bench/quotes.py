@@ -1,0 +1,82 @@
+"""Quotes: how fast they are stored, how fast one is read while they are, how often memory answers.
+
+On the database of the settings, in an installation of its own: SQLite in a scratch folder, or a scratch database on
+the server that ``DATABASE_URL`` names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from quant_platform.bench import Row
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOLS, QUOTES = 5_000, 60_000
+#: Quotes a second that come while others are read: the trace of a market's busy minute.
+LOAD = 2_000
+READS, READ_SECONDS = 5_000, 5.0
+INGESTION, READ_P99, HITS = 20_000.0, 2.0, 0.95
+
+
+def rows() -> Sequence[Row]:
+    """Measure on SQLite, and on PostgreSQL where ``DATABASE_URL`` names a server."""
+    server = os.environ.get("DATABASE_URL", "")
+    found = [*_on("SQLite", "")]
+    if server.startswith("postgres"):
+        with _scratch(server) as url:
+            found += _on("PostgreSQL", url)
+    return found
+
+
+def _on(name: str, url: str) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="quant-bench-") as folder:
+        variables = {**os.environ, "DATABASE_URL": url, "VAR_DIR": folder, "QP_ENV": "test", "REDIS_URL": ""}
+        manage = [sys.executable, str(ROOT / "manage.py")]
+        subprocess.run([*manage, "migrate", "--verbosity", "0"], env=variables, check=True, cwd=ROOT)  # noqa: S603
+        script = [sys.executable, "-m", "quant_platform.bench.quotes_parts"]
+        run = subprocess.run(script, env=variables, check=True, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603
+    found: dict[str, Any] = json.loads(run.stdout)
+    note = (
+        f"{QUOTES:,} quotes of {SYMBOLS:,} symbols with five levels in transactions of 5,000; "
+        f"CPU of client and server; by the wall clock {found['stored_wall']:,.0f}/s"
+    )
+    read = (
+        f"while {LOAD:,} quotes a second are stored by another process; mean {found['read_mean_ms']:.3f} ms, "
+        f"p99 of CPU {found['read_cpu_p99_ms']:.3f} ms"
+    )
+    return [
+        Row(
+            f"{name}: quotes stored a second", found["stored"], INGESTION, "quotes/CPU s", more_is_better=True,
+            note=note,
+        ),
+        Row(f"{name}: one quote read, p99", found["read_p99_ms"], READ_P99, "ms", clock="wall", note=read),
+        Row(
+            f"{name}: reads answered from memory", found["hits"], HITS, "share", more_is_better=True,
+            note="the same trace; symbols asked for by a Zipf law",
+        ),
+    ]  # fmt: skip
+
+
+@contextmanager
+def _scratch(server: str) -> Iterator[str]:
+    import psycopg
+
+    name = f"bench_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    try:
+        yield f"{server.rpartition('/')[0]}/{name}"
+    finally:
+        time.sleep(0.2)
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
