@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.identity import signed_in
+from apps.accounts.models import User
 from apps.marketdata.selectors import dataset_to_override
 from apps.sessions.limits import MOST, default_time_limit, given_limits
 from apps.sessions.models import Kind, Session
@@ -59,10 +60,14 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "session": session, "form": form, "error": error, "run": _run_values(request, session),
         "blocked": dataset_to_override(user, str(values.get("dataset", ""))),
-        "override_reason": request.POST.get("override_reason", session.params.get("override_reason", "")),
+        "override_reason": request.POST.get("override_reason", _own_reason(user, session)),
         "limits": _limit_values(request, session), "default_time_limit": default_time_limit(session.kind),
     }  # fmt: skip
     return render(request, "sessions/again.html", context, status=422 if wrong else 200)
+
+
+def _own_reason(user: User, session: Session) -> str:
+    return str(session.params.get("override_reason", "")) if user.pk == session.owner_id else ""
 
 
 def _again(request: HttpRequest, session: Session, values: dict[str, Any]) -> Session:

@@ -14,7 +14,7 @@ from apps.marketdata.selectors import dataset_folder
 from apps.sessions.engine.states import Command
 from apps.sessions.models import Checkpoint, Session
 from apps.sessions.services.commands import give
-from apps.sessions.services.sessions import session_clone, session_create
+from apps.sessions.services.sessions import session_again, session_clone, session_create
 from apps.ui.engine.refusal import Refusal
 from tests.sessions.live_fixtures import make_session, make_version
 from tests.sessions.machine import payloads, ready_dataset
@@ -192,6 +192,18 @@ def test_blocked_data_runs_only_for_those_who_may_say_why(alice, root, dataset):
     assert (session.status, session.params["override_reason"]) == ("queued", "known split")
     entry = AuditEntry.objects.get(action="data.override")
     assert (entry.actor, entry.details) == (root, {"reason": "known split", "session": session.pk})
+
+
+def test_nobody_overrides_in_the_words_of_another(alice, root, dataset):
+    dataset.verdict = Verdict.BLOCKED
+    dataset.save()
+    first = backtest(root, dataset, override_reason="known split")
+    for repeat in (session_clone, session_again):
+        assert repeat(session=first, actor=root).params["override_reason"] == "known split"
+        Session.objects.update(status="completed")
+        first.owner = alice
+        refused(lambda repeat=repeat: repeat(session=first, actor=root), "data_blocked")
+        first.owner = root
 
 
 def test_a_reason_where_nothing_blocks_is_no_override(root, dataset):

@@ -92,6 +92,12 @@ def session_create(
         return session_command(session_id=session.pk, command=Command.QUEUE, actor=owner)
 
 
+def _params_for(session: Session, actor: User) -> dict[str, Any]:
+    """Return how ``session`` ran, without the reason somebody else gave for data that blocks: it is not the actor's."""
+    own = actor.pk == session.owner_id
+    return {name: value for name, value in session.params.items() if own or name != "override_reason"}
+
+
 def session_clone(*, session: Session, actor: User, overrides: Mapping[str, Any] | None = None) -> Session:
     """Queue a new session with the configuration of ``session``, changed by ``overrides``."""
     return session_create(
@@ -99,7 +105,7 @@ def session_clone(*, session: Session, actor: User, overrides: Mapping[str, Any]
         version=session.version,
         kind=session.kind,
         overrides={**session.config, **dict(overrides or {})},
-        params=session.params,
+        params=_params_for(session, actor),
         time_limit=session.time_limit,
         memory_limit_mb=session.memory_limit_mb,
         parent=session,
@@ -126,7 +132,7 @@ def session_again(
         version=session.version,
         kind=session.kind,
         overrides={**session.config, **dict(overrides or {})},
-        params={**session.params, **dict(params or {})},
+        params={**_params_for(session, actor), **dict(params or {})},
         priority=session.priority,
         time_limit=time_limit or session.time_limit,
         memory_limit_mb=session.memory_limit_mb if memory_limit_mb is None else memory_limit_mb,
