@@ -49,6 +49,8 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, Rows]:
         "crises": robust.get("crises") or [],
         "participation": robust.get("participation") or [],
         "by_symbol": document.get("by_symbol") or [],
+        "holdings": _holding_rows(document.get("holdings")),
+        "cone": _cone_rows(document),
         "by_reason": document.get("by_reason") or [],
         "walk_forward": [
             {**{k: v for k, v in row.items() if k != "params"}, **row["params"]} for row in walk.get("windows", [])
@@ -60,6 +62,40 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, Rows]:
 
 def _month_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"year": row["year"], **{str(i): v for i, v in enumerate(row["months"], 1)}, "total": row["total"]}
+
+
+def _holding_rows(found: Mapping[str, Any] | None) -> Rows:
+    if not found:
+        return []
+    columns = dict(zip(found["names"], found["weights"], strict=True))
+    return [
+        {
+            "time": time,
+            "held": found["count"][i],
+            **{name: row[i] for name, row in columns.items()},
+            "rest": found["rest"][i],
+        }
+        for i, time in enumerate(found["times"])
+    ]
+
+
+def _cone_rows(document: Mapping[str, Any]) -> Rows:
+    """Return the cone in money, from the first bar it covers."""
+    found, curves = document.get("cone"), document["curves"]
+    if not found:
+        return []
+    keys, base = ("5", "25", "50", "75", "95"), cone_base(document)
+    return [
+        {"time": time, "equity": curves["equity"][i], **{key: found[key][i] * base for key in keys}}
+        for i, time in enumerate(curves["times"])
+        if found["50"][i] is not None
+    ]
+
+
+def cone_base(document: Mapping[str, Any]) -> float:
+    """Return the money from which the cone grows: the capital, or what the seen part left."""
+    found = document["cone"]
+    return float(document["series"]["equity"][found["from"] - 1] if found["from"] else document["capital"])
 
 
 def _percentile_rows(robust: Mapping[str, Any]) -> Rows:

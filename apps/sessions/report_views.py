@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from apps.accounts.identity import signed_in
 from apps.sessions import report_honesty, report_tables, reports
 from apps.sessions.capsule_pages import capsule_context
+from apps.sessions.report_exposure import exposure
 from apps.sessions.report_market import market_rows
 from apps.sessions.selectors import session_for_user, session_list
 from apps.strategies.engine.config_allocation import PERIODIC
@@ -68,6 +69,7 @@ def _context(session: Any, document: dict[str, Any], page: str | None, open_page
         "notes": reports.notes(document),
         "charts": reports.charts(document, name),
         "months": reports.months(document),
+        "exposure": exposure(document, name),
         "metrics": _halves(reports.metric_rows(document)),
         "baselines": reports.baseline_rows(document, name),
         "stress": reports.stress_rows(document),

@@ -38,8 +38,17 @@ print(session.pk)
 """
 #: What stands on every report: verdict, return, costs, chance, glossary; alice reads English, li Chinese.
 WORDS = {
-    "alice": ("Verdict", "Net return", "Costs and stress", "If chance had dealt otherwise", "All metrics"),
-    "li": ("结论", "净收益", "成本与压力", "假如运气不同", "全部指标"),
+    "alice": (
+        "Verdict",
+        "Net return",
+        "Costs and stress",
+        "If chance had dealt otherwise",
+        "Rolling beta",
+        "chance deals",
+        "Cash left over",
+        "All metrics",
+    ),
+    "li": ("结论", "净收益", "成本与压力", "假如运气不同", "滚动贝塔", "随机抽样", "剩余现金", "全部指标"),
 }
 
 
@@ -59,7 +68,7 @@ def test_the_report_reads_on_a_screen(make_page, axe, address, reader, phone):
     page.goto(address)
     text = page.inner_text("main")
     assert [word for word in WORDS[reader] if word not in text] == []
-    assert shown(page, "main figure svg") >= 4
+    assert shown(page, "main figure svg") >= 6
     assert overflow(page) == 0
     assert axe(page) == []
 

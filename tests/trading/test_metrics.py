@@ -136,7 +136,7 @@ def test_every_figure_has_its_line_in_the_glossary():
         | {"exposure", "turnover", "fees", "break_even"}
         | set(more_metrics(RETURNS, TIMES, 252, BENCH))
         | set(more_trade_metrics([], 5))
-        | {"deflated_sharpe", "max_leverage", "largest_fill_share"}
+        | {"deflated_sharpe", "max_leverage", "largest_fill_share", "cost_drag", "idle_cash", "average_holdings"}
     )
     assert figures == set(GLOSSARY)
     assert all(

@@ -109,6 +109,7 @@ def backtest(
         },
         unseen=_unseen(config, panel.times[period.first :]),
         volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
+        closes=execution.weighed(rows)[1],
         market=None
         if traded is None
         else {

@@ -208,6 +208,22 @@ GLOSSARY |= {
     "longest_hold": Term(N_("Longest holding time"), N_("Most bars from entry to exit of a closed trade."), BARS, 0),
     "trades_per_bar": Term(N_("Trades a bar"), N_("Closed trades by all bars."), RATIO, 0),
     "max_leverage": Term(N_("Highest leverage"), N_("Largest value of all positions by the equity."), RATIO, 0),
+    "cost_drag": Term(N_("Costs a year"), N_("Commission, taxes and charges by the mean equity, a year."), PERCENT, -1),
+    "idle_cash": Term(
+        N_("Cash left over"),
+        N_("Mean share of the equity in cash while anything is held: kept back, or too little for a lot."),
+        PERCENT,
+        0,
+    ),
+    "average_holdings": Term(N_("Instruments held"), N_("Mean number of instruments held at a close."), RATIO, 0),
+    "risk_of_ruin": Term(
+        N_("Risk of ruin"),
+        N_("((1 − p) by (1 + p)) to the power of the bars, p being the share of bars with a gain."),
+        PERCENT,
+        -1,
+    ),
+    "best_quarter": Term(N_("Best quarter"), N_("Highest return of a calendar quarter."), PERCENT),
+    "worst_quarter": Term(N_("Worst quarter"), N_("Lowest return of a calendar quarter."), PERCENT),
     "largest_fill_share": Term(
         N_("Largest share of a bar's volume"), N_("Of all fills: quantity by the volume of its bar."), PERCENT, -1
     ),

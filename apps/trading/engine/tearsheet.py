@@ -114,6 +114,7 @@ def _shape(values: Floats, basic: dict[str, Metric], periods: float) -> dict[str
         "outlier_loss": _divide(_finite(float(np.quantile(values, 0.01))) if len(values) else None, down),
         "longest_wins": _streak(values > 0),
         "longest_losses": _streak(values < 0),
+        "risk_of_ruin": None if rate is None else ((1.0 - rate) / (1.0 + rate)) ** len(values),
     }
 
 
@@ -127,6 +128,8 @@ def _calendar(values: Floats, times: Times, basic: dict[str, Metric], periods: f
 
     return {
         "expected_bar": None if expected is None else math.expm1(expected),
+        "best_quarter": float(quarters.max()) if len(quarters) else None,
+        "worst_quarter": float(quarters.min()) if len(quarters) else None,
         "expected_month": None if expected is None else math.expm1(expected * periods / 12),
         "best_month": float(months.max()) if len(months) else None,
         "worst_month": float(months.min()) if len(months) else None,

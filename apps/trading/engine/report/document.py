@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from apps.trading.engine.costs import BP, Costs
 from apps.trading.engine.metrics import Metric, drawdown, metrics_of, returns_of, rolling_sharpe
 from apps.trading.engine.report import curves, findings
+from apps.trading.engine.report.exposure import cone, holdings, rolling_beta, weights_of
 from apps.trading.engine.report.luck import History, luck_of
 from apps.trading.engine.report.verdict import judge
 from apps.trading.engine.report.words import REASONS
@@ -76,6 +77,8 @@ class Setting:
     unseen: float
     #: Volume (S, T) of the symbols over ``all_times``, where known.
     volume: Floats | None = None
+    #: Closes (S, T) of the symbols as traded, over ``all_times``, where holdings are to be told.
+    closes: Floats | None = None
     #: Other trials of the idea, and what the leak check found.
     history: History | None = None
     leaks: Mapping[str, Any] | None = None
@@ -121,8 +124,10 @@ def build(
             **checks,
         }
     )
+    kept = curves.drawn_positions(run.equity, benchmark)
+    held = None if setting.closes is None else weights_of(run.position, setting.closes[:, run.first :], run.equity)
     table = curves.monthly_table(setting.times, run.equity, capital)
-    rolling = rolling_sharpe(returns, ROLLING, year)
+    rolling, slope = rolling_sharpe(returns, ROLLING, year), rolling_beta(returns, other, ROLLING)
     fall = drawdown(returns)
     days = curves.day_texts(setting.times, setting.frequency == "1d")
     said = (
@@ -164,7 +169,10 @@ def build(
             }
             for b in baselines
         },
-        "curves": _curves(setting, run, benchmark, baselines, fall, rolling, days),
+        "curves": _curves(kept, run, benchmark, baselines, fall, rolling, days)
+        | {"rolling_beta": curves.rounded([slope[i] for i in kept])},
+        "cone": cone(returns, setting.unseen, kept),
+        "holdings": None if held is None else holdings(held, setting.symbols, days),
         "series": {
             "times": days, "equity": run.equity.tolist(), "benchmark": benchmark.tolist(), "cash": run.cash.tolist(),
         },
@@ -189,7 +197,7 @@ def build(
 
 
 def _curves(
-    setting: Setting,
+    kept: NDArray[np.int64],
     run: Run,
     benchmark: Floats,
     baselines: Sequence[Baseline],
@@ -198,7 +206,6 @@ def _curves(
     days: Sequence[str],
 ) -> dict[str, Any]:
     """Return every curve at the same, at most 2,000, bars."""
-    kept = curves.drawn_positions(run.equity, benchmark)
     return {
         "times": [days[i] for i in kept],
         "equity": curves.rounded(run.equity[kept]),
@@ -226,7 +233,18 @@ def _activity(setting: Setting, run: Run) -> dict[str, Metric]:
         "fees": run.fees,
         "max_leverage": _leverage(run),
         "largest_fill_share": _largest_share(setting, run),
+        "cost_drag": run.fees / mean / years if mean > 0 else None,
+        "idle_cash": _idle(run),
+        "average_holdings": float((run.position != 0.0).sum(axis=0).mean()),
     }
+
+
+def _idle(run: Run) -> Metric:
+    """Return the mean share of equity that is cash, over the bars on which anything is held."""
+    held = (run.position != 0.0).any(axis=0)
+    known = 1.0 - _invested(run)[held]
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if len(known) else None
 
 
 def _leverage(run: Run) -> Metric:
