@@ -24,6 +24,7 @@ from apps.marketdata.historical_api import router as historical_router
 from apps.marketdata.import_api import router as imports_router
 from apps.marketdata.market_api import router as market_router
 from apps.marketdata.quotes_api import router as quotes_router
+from apps.marketdata.sources_api import router as sources_router
 from apps.marketdata.tape_api import router as tape_router
 from apps.monitoring.api import router as monitoring_router
 from apps.monitoring.api_machinery import router as machinery_router
@@ -77,6 +78,7 @@ api.add_router("", quotes_router)
 api.add_router("/feeds", feeds_router)
 api.add_router("", imports_router)
 api.add_router("", calendars_router)
+api.add_router("", sources_router)
 
 
 @api.exception_handler(Refusal)

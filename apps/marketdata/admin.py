@@ -24,9 +24,13 @@ from apps.marketdata.models import (
     QualityCheck,
     QualityFinding,
     QuoteRecord,
+    Source,
+    SyncRun,
 )
 from apps.marketdata.services import dataset_archive, dataset_check
 from apps.marketdata.services.feeds import feed_start, feed_stop
+from apps.marketdata.services.sources import source_pause
+from apps.marketdata.services.syncing import sync_stop
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
@@ -201,3 +205,41 @@ class CalendarDayAdmin(admin.ModelAdmin):
         super().save_model(request, obj, form, change)
         details = {"calendar": obj.calendar, "day": str(obj.day), "open": obj.is_open, "note": obj.note}
         audit(obj.added_by, "calendar.day", obj, details)
+
+
+@admin.register(Source)
+class SourceAdmin(CatalogueAdmin):
+    """Sources are changed on their pages, by who owns them; here they are looked at, paused and put back."""
+
+    list_display = ("name", "kind", "dataset_name", "owner", "next_at", "paused_at", "failures", "changed_at")
+    list_filter = ("kind", ("paused_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "dataset_name", "owner__username")
+    list_select_related = ("owner",)
+    actions = ("pause", "resume")
+
+    @admin.action(description=_("Pause the schedules of the chosen sources"), permissions=["view"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        for source in queryset.select_related("owner"):
+            source_pause(source, actor=_actor(request), paused=True)
+
+    @admin.action(description=_("Resume the schedules of the chosen sources"), permissions=["view"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        for source in queryset.select_related("owner"):
+            source_pause(source, actor=_actor(request), paused=False)
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(CatalogueAdmin):
+    list_display = (
+        "id", "source", "state", "trigger", "created", "ended_at", "added", "changed", "same", "dataset", "worker",
+    )  # fmt: skip
+    list_filter = ("state", "trigger")
+    search_fields = ("source__name", "content_hash", "received_hash")
+    list_select_related = ("source", "dataset")
+    date_hierarchy = "created"
+    actions = ("stop",)
+
+    @admin.action(description=_("Stop the chosen syncs"), permissions=["view"])
+    def stop(self, request: HttpRequest, queryset: QuerySet[SyncRun]) -> None:
+        for run in queryset.select_related("source"):
+            sync_stop(run, actor=_actor(request))

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.marketdata.engine.findings import MESSAGES
+from apps.marketdata.source_models import Source, SyncRun, SyncState, SyncTrigger
 
 
 class Adjustment(models.TextChoices):
@@ -236,5 +237,6 @@ from apps.marketdata.quote_models import (  # noqa: E402
 __all__ = [
     "Adjustment", "Calendar", "CalendarDay", "ColumnMapping", "Content", "Dataset", "DatasetSymbol", "Feed", "FeedKind",
     "FeedState", "Frequency", "ImportJob", "ImportOrigin", "ImportStage", "LatestQuote", "MinuteRow", "QualityCheck",
-    "QualityFinding", "QuoteHead", "QuoteRecord", "Severity", "Verdict",
+    "QualityFinding", "QuoteHead", "QuoteRecord", "Severity", "Source", "SyncRun", "SyncState", "SyncTrigger",
+    "Verdict",
 ]  # fmt: skip

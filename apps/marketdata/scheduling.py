@@ -9,4 +9,7 @@ CHECK_ALL = "apps.marketdata.tasks.check_all"
 IMPORTS_DUE: dict[str, Any] = {
     "name": "imports due", "func": "apps.marketdata.tasks.imports_due", "schedule_type": "I", "minutes": 1,
 }  # fmt: skip
+SYNCS_DUE: dict[str, Any] = {
+    "name": "syncs due", "func": "apps.marketdata.tasks.syncs_due", "schedule_type": "I", "minutes": 5,
+}  # fmt: skip
 EVERY_WEEK: dict[str, Any] = {"name": "quality of all datasets", "func": CHECK_ALL, "schedule_type": "W"}

@@ -1,4 +1,4 @@
-"""What django-q2 runs: imports when the bell rings, and what is on a schedule."""
+"""What django-q2 runs: imports and syncs when the bell rings, and what is on a schedule."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import logging
 import os
 from pathlib import Path
 
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
 from apps.marketdata.adapters.import_runner import launch
 from apps.marketdata.engine.import_states import ImportState
-from apps.marketdata.models import Dataset, ImportJob, ImportOrigin
+from apps.marketdata.models import Dataset, ImportJob, ImportOrigin, Source, SyncRun, SyncState, SyncTrigger
 from apps.marketdata.selectors import dataset_list
 from apps.marketdata.services import dataset_check
 from apps.marketdata.services.import_jobs import import_claim, import_recover, import_tidy, ring
+from apps.marketdata.services.sources import source_arm
+from apps.marketdata.services.syncing import claim_next, lost_runs, ring_for_syncs, sync_execute, sync_request
 from apps.ui.engine.refusal import Refusal
 
 log = logging.getLogger(__name__)
@@ -53,3 +58,38 @@ def draining() -> bool:
     """Tell whether the supervisor has asked for no new jobs."""
     path = os.environ.get("QP_DRAIN_FILE", "")
     return bool(path) and Path(path).exists()
+
+
+def sync_source(pk: int) -> int:
+    """Ask one source because its time has come, then do what waits; return how many syncs that were."""
+    source = Source.objects.select_related("owner").filter(pk=pk, paused_at=None).first()
+    if source is not None:
+        # The next time is written down first: a worker that dies takes one sync along, not the schedule.
+        source_arm(source, timezone.now())
+        try:
+            sync_request(
+                source, actor=None, trigger=SyncTrigger.RETRY if source.failures else SyncTrigger.SCHEDULE, ring=False
+            )
+        except Refusal as refusal:
+            log.warning("%s was not synced: %s", source, refusal)
+    return run_syncs()
+
+
+def run_syncs() -> int:
+    """Carry out the syncs that wait, as many at once as the settings allow; return how many this worker did."""
+    done = 0
+    while not draining() and (run := claim_next()) is not None:
+        sync_execute(run)
+        if not connection.in_atomic_block:
+            close_old_connections()
+        done += 1
+    return done
+
+
+def syncs_due() -> dict[str, int]:
+    """End the syncs whose process died, and ring for those that wait."""
+    taken = lost_runs()
+    waiting = SyncRun.objects.filter(state=SyncState.QUEUED).count()
+    if waiting:
+        ring_for_syncs()
+    return {"taken_back": taken, "waiting": waiting}

@@ -40,6 +40,7 @@ from apps.marketdata.services import (
     dataset_label,
 )
 from apps.marketdata.services.labels import split_tags
+from apps.marketdata.source_selectors import sources_into
 from apps.marketdata.tape_exports import tape_bytes
 from apps.marketdata.times import as_datetime64
 from apps.ui.engine.refusal import Refusal
@@ -83,6 +84,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "marketdata/tape.html", shown)
     context = pages.detail(found, request.GET)
     context["editable"] = _editable(request, pk)
+    context["sources"] = list(sources_into(signed_in(request), found)[:10])
     return render(request, "marketdata/detail.html", {**context, "candles": available()})
 
 

@@ -1,66 +1,28 @@
-"""A form made from a configuration: nothing about a field is said twice."""
+"""The form of a strategy, made from its configuration: nothing about a field is said twice."""
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, Literal
+from typing import Any
 
-from django.utils.translation import gettext
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from apps.accounts.models import User
 from apps.marketdata.models import Content, Dataset
 from apps.marketdata.selectors import dataset_by_name, dataset_visible
-from apps.strategies.engine.registry import InvalidConfig, strategy_type
+from apps.strategies.engine.registry import strategy_type
 from apps.strategies.wording import choice_label
+from apps.ui import config_forms
+from apps.ui.config_forms import FormField, FormGroup, entered
 from apps.ui.engine.refusal import Refusal
 
+__all__ = ["ConfigForm", "FormField", "FormGroup", "config_form", "config_rows", "entered", "posted_values", "schema"]
 #: Symbols offered in a form; a dataset may have thousands.
 MANY_SYMBOLS = 500
-#: More choices than these are a list to open, not buttons beside each other.
-MOST_SIDE_BY_SIDE = 5
 
 
-@dataclass
-class FormField:
-    """One row of the form: what to show, what was entered, what is wrong with it."""
-
-    name: str
-    label: str
-    help: str
-    unit: str
-    kind: str
-    value: Any
-    default: str
-    choices: list[tuple[str, str]] = field(default_factory=list)
-    only_name: str = ""
-    only_value: str = ""
-    error: str = ""
-    changed: bool = False
-
-    @property
-    def shown(self) -> str:
-        """Return the value as it is read, not as it is entered."""
-        if self.kind == "bool":
-            return gettext("yes") if self.value else gettext("no")
-        if self.kind in {"choice", "select"}:
-            return dict(self.choices).get(self.value, self.value)
-        return self.value or "–"
-
-
-@dataclass
-class FormGroup:
-    title: str
-    fields: list[FormField]
-
-
-class ConfigForm:
-    """The form of one strategy type, filled with ``values``, with the errors of the last try."""
+class ConfigForm(config_forms.ConfigForm):
+    """The form of one strategy type; it knows datasets, symbols and universes."""
 
     def __init__(
         self,
@@ -73,58 +35,8 @@ class ConfigForm:
         universes: list[str] | None = None,
     ) -> None:
         self.type = strategy_type(type_key)
-        self.values = dict(values or {})
-        self.base = dict(base) if base is not None else None
-        self.errors: dict[str, str] = {}
+        super().__init__(self.type.config, values, base=base)
         self.datasets, self.symbols, self.universes = datasets or [], symbols or [], universes or []
-
-    def add_errors(self, invalid: InvalidConfig) -> None:
-        for item in invalid.errors:
-            self.errors.setdefault(item.field, gettext(item.message) % item.params)
-
-    @property
-    def error_lines(self) -> list[tuple[str, str]]:
-        """Return (label, sentence) of every error, in the order of the form."""
-        fields = self.type.config.model_fields
-        order = [name for name in fields if name in self.errors] + [name for name in self.errors if name not in fields]
-        return [(gettext(fields[name].title or name) if name in fields else "", self.errors[name]) for name in order]
-
-    @property
-    def other_error(self) -> str:
-        """Return an error that belongs to no field of the form."""
-        return next((text for name, text in self.errors.items() if name not in self.type.config.model_fields), "")
-
-    @property
-    def first_error(self) -> str:
-        return next((name for name in self.type.config.model_fields if name in self.errors), "")
-
-    def groups(self) -> list[FormGroup]:
-        found: dict[str, FormGroup] = {}
-        for name, info in self.type.config.model_fields.items():
-            title = _extra(info).get("group", "")
-            group = found.setdefault(title, FormGroup(gettext(title) if title else "", []))
-            group.fields.append(self._field(name, info))
-        return list(found.values())
-
-    def _field(self, name: str, info: FieldInfo) -> FormField:
-        extra, default = _extra(info), _default(info)
-        value = self.values.get(name, default)
-        only = next(iter(extra.get("only", {}).items()), ("", ""))
-        kind, choices = self._kind(info, extra)
-        return FormField(
-            name=name,
-            label=gettext(info.title or name),
-            help=gettext(info.description) if info.description else "",
-            unit=gettext(extra["unit"]) if extra.get("unit") else "",
-            kind=kind,
-            value=entered(value),
-            default=entered(default),
-            choices=choices,
-            only_name=only[0],
-            only_value=" ".join([only[1]] if isinstance(only[1], str) else only[1]),
-            error=self.errors.get(name, ""),
-            changed=self.base is not None and entered(self.base.get(name)) != entered(value),
-        )
 
     def _kind(self, info: FieldInfo, extra: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
         widget = extra.get("widget", "")
@@ -134,14 +46,10 @@ class ConfigForm:
             return widget, [(symbol, symbol) for symbol in self.symbols]
         if widget == "universe":
             return widget, [(universe, universe) for universe in self.universes]
-        if widget == "expression":
-            return widget, []
-        plain = _plain(info.annotation)
-        if typing.get_origin(plain) is Literal:
-            choices = [(str(item), choice_label(str(item))) for item in typing.get_args(plain)]
-            return "choice" if len(choices) <= MOST_SIDE_BY_SIDE else "select", choices
-        kinds = {bool: "bool", int: "number", float: "number", date: "date"}
-        return kinds.get(plain, "text"), []
+        return super()._kind(info, extra)
+
+    def choice_label(self, value: str) -> str:
+        return choice_label(value)
 
 
 def config_form(user: User, key: str, values: dict[str, Any], base: dict[str, Any] | None = None) -> ConfigForm:
@@ -164,72 +72,15 @@ def config_form(user: User, key: str, values: dict[str, Any], base: dict[str, An
 
 
 def posted_values(type_key: str, data: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of a posted form as the configuration wants them.
-
-    An empty field means none where the field allows it, and its default otherwise.
-    """
-    values: dict[str, Any] = {}
-    for name, info in strategy_type(type_key).config.model_fields.items():
-        plain = _plain(info.annotation)
-        if plain is bool:
-            values[name] = name in data
-        elif name in data:
-            text = data[name].replace("\x00", "").strip()  # which PostgreSQL cannot store
-            if typing.get_origin(plain) is list:
-                values[name] = [item for item in text.replace("\uff0c", ",").replace(" ", ",").split(",") if item]
-            elif text or _optional(info.annotation) or typing.get_origin(plain) is Literal:
-                values[name] = text if text or typing.get_origin(plain) is Literal else None
-    return values
+    """Return the values of a posted form as the type's configuration wants them."""
+    return config_forms.posted_values(strategy_type(type_key).config, data)
 
 
 def schema(type_key: str) -> dict[str, Any]:
     """Return the JSON schema of a type, with titles and help in the active language."""
-    document = strategy_type(type_key).config.model_json_schema()
-    for item in document["properties"].values():
-        for key in ("title", "description", "group", "unit"):
-            if item.get(key):
-                item[key] = gettext(item[key])
-    return document
-
-
-def entered(value: Any) -> str:
-    """Return a value as it stands in an input."""
-    if value is None or value is PydanticUndefined:
-        return ""
-    if isinstance(value, bool):
-        return "1" if value else ""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(str(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return str(value)
-
-
-def _extra(info: FieldInfo) -> dict[str, Any]:
-    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-
-
-def _default(info: FieldInfo) -> Any:
-    return info.get_default(call_default_factory=True)  # type: ignore[call-arg]
-
-
-def _optional(annotation: Any) -> bool:
-    return isinstance(annotation, types.UnionType) and type(None) in typing.get_args(annotation)
-
-
-def _plain(annotation: Any) -> Any:
-    """Return the type without its None."""
-    if _optional(annotation):
-        return next(item for item in typing.get_args(annotation) if item is not type(None))
-    return annotation
+    return config_forms.schema(strategy_type(type_key).config)
 
 
 def config_rows(type_key: str, config: Mapping[str, Any]) -> list[FormGroup]:
     """Return a configuration as groups of rows to read; fields that do not matter in it are left out."""
-    groups = ConfigForm(type_key, config).groups()
-    values = {field.name: field.value for group in groups for field in group.fields}
-    for group in groups:
-        group.fields = [
-            f for f in group.fields if not f.only_name or str(values.get(f.only_name)) in f.only_value.split(" ")
-        ]
-    return groups
+    return config_forms.shown_rows(ConfigForm(type_key, config))

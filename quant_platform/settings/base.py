@@ -199,6 +199,8 @@ LOGGING = {
         "daphne.http_protocol": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
         "django-q": {"handlers": ["supervisor"]},
+        # It tells every address that is asked, which may hold a key.
+        "httpx": {"level": "WARNING"},
     },
 }
 PROMETHEUS_EXPORT_MIGRATIONS = False

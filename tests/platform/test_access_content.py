@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import pytest
 
 from apps.accounts import shares
-from apps.marketdata.models import Dataset
+from apps.marketdata.models import Dataset, Source
 from apps.sessions.live.partials import fragments
 from apps.sessions.models import Session
 from apps.sessions.pages import session_of
@@ -101,6 +101,7 @@ def test_nobody_is_offered_what_is_refused(things, alice, bob, can_edit, status)
         Session.objects.get(pk=things.numbers["/sessions/"]),
         Strategy.objects.get(pk=things.numbers["/strategies/"]),
         Dataset.objects.get(pk=things.numbers["/data/"]),
+        Source.objects.get(pk=things.numbers["/data/sources/"]),
     ):
         shares.share_create(actor=alice, obj=obj, receiver="bob", can_edit=can_edit)
     addresses = [things.fill(route.path) for route in ROUTES if not route.is_api]

@@ -25,6 +25,7 @@ from apps.accounts.engine.scopes import AREAS
 from apps.accounts.models import User
 from apps.accounts.notices import notify
 from apps.marketdata.models import Dataset, Feed, ImportJob
+from apps.marketdata.services.sources import source_create
 from apps.sessions.routing import websocket_urlpatterns
 from quant_platform.api import api
 from tests.sessions.live_fixtures import make_dataset, make_session
@@ -143,6 +144,7 @@ class Things:
         job = ImportJob.objects.create(owner=alice, name="alices-own", path="a.csv", origin="page")
         group = Group.objects.create(name="alices-desk")
         feed = Feed.objects.create(name="alices-replay", kind="replay", owner=alice, dataset=dataset)
+        source = source_create(owner=alice, name="alices-own", kind="folder", values={"folder": "alices"})
         self.numbers = {
             "/data/feeds/": feed.pk, "/api/feeds": feed.pk,
             "/data/imports/": job.pk, "/api/data/imports": job.pk,
@@ -152,6 +154,7 @@ class Things:
             "/accounts/secrets/": secret.pk, "/api/credentials": secret.pk, "/accounts/notices/": notice.pk,
             "/api/notices": notice.pk, "/accounts/people/": alice.pk, "/api/people": alice.pk,
             "/accounts/groups/": group.pk, "/api/groups": group.pk,
+            "/data/sources/": source.pk, "/api/data/sources": source.pk,
         }  # fmt: skip
         self.words = {"word": "strategy", "command": "pause", "name": "status", "form": "csv", "key": "x", "symbol": "AAPL",
                       "secret": "x", "uidb64": "x", "token": "x", "number": "1", "version": "1", "order": "cancel"}  # fmt: skip

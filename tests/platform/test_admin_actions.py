@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts import tokens
 from apps.accounts.models import AuditEntry, LoginLock
-from apps.marketdata.models import Dataset, Feed, QualityCheck
+from apps.marketdata.models import Dataset, Feed, QualityCheck, Source, SyncRun
 from apps.marketdata.services import load_builtin_catalogue
 from apps.sessions.models import Session
 from apps.strategies.models import Strategy
@@ -40,6 +40,8 @@ def deeds(things: Things, owner) -> dict[str, Deed]:
     strategy = Strategy.objects.get(pk=things.numbers["/strategies/"])
     data = Dataset.objects.get(pk=things.numbers["/data/"])
     feed = Feed.objects.get(pk=things.numbers["/data/feeds/"])
+    source = Source.objects.get(pk=things.numbers["/data/sources/"])
+    sync = SyncRun.objects.create(source=source)
     token, _plain = tokens.token_create(owner, "of the admin")
     lock = LoginLock.objects.create(
         kind="name", username="somebody", failures=9, last_failure=timezone.now(), locked_until=timezone.now()
@@ -55,6 +57,9 @@ def deeds(things: Things, owner) -> dict[str, Deed]:
         "marketdata.dataset.check_again": Deed(data, lambda: QualityCheck.objects.filter(dataset=data).count() > 0, True, "dataset.check"),
         "marketdata.feed.start": Deed(feed, lambda: Feed.objects.get(pk=feed.pk).wanted, True, "feed.start"),
         "marketdata.feed.stop": Deed(feed, lambda: Feed.objects.get(pk=feed.pk).wanted, False, "feed.stop", {"wanted": True}),
+        "marketdata.source.pause": Deed(source, lambda: Source.objects.get(pk=source.pk).paused_at is None, False, "source.pause"),
+        "marketdata.source.resume": Deed(source, lambda: Source.objects.get(pk=source.pk).paused_at is None, True, "source.resume", {"paused_at": timezone.now()}),
+        "marketdata.syncrun.stop": Deed(sync, lambda: SyncRun.objects.get(pk=sync.pk).state, "cancelled", "source.stop"),
         "quant_sessions.session.pause": Deed(session, status, "pausing", "session.pause", {"status": "running"}),
         "quant_sessions.session.resume": Deed(session, status, "queued", "session.resume", {"status": "paused"}),
         "quant_sessions.session.cancel": Deed(session, status, "cancelled", "session.cancel", {"status": "queued"}),
@@ -91,7 +96,7 @@ def test_every_action_has_a_deed(things, alice, root):
 
 
 ACTIONS = ["accounts.apitoken.revoke", "accounts.loginlock.unlock", "marketdata.dataset.archive",
-           "marketdata.dataset.check_again", "marketdata.feed.start", "marketdata.feed.stop", "quant_sessions.session.pause", "quant_sessions.session.resume",
+           "marketdata.dataset.check_again", "marketdata.feed.start", "marketdata.feed.stop", "marketdata.source.pause", "marketdata.source.resume", "marketdata.syncrun.stop", "quant_sessions.session.pause", "quant_sessions.session.resume",
            "quant_sessions.session.cancel", "quant_sessions.session.retry", "strategies.strategy.archive"]  # fmt: skip
 
 

@@ -94,8 +94,31 @@ def assemble(parts: Sequence[RawBars], *, currency: str = "", keep_duplicates: b
     panel, lines = _dense(table, [name for part in parts for name in part.fields])
     panel = replace(panel, frequency=frequency_of(panel, daily=all(part.daily for part in parts)), currency=currency)
     ignored = tuple(dict.fromkeys(name for part in parts for name in part.ignored))
-    files = tuple(dict.fromkeys(part.file for part in parts))
+    files = tuple(dict.fromkeys(part.file for part in parts if part.file))
     return Imported(completed(panel), lines, files, tuple(findings), ignored, events=events_of(panel))
+
+
+def continued(held: BarPanel, parts: Sequence[RawBars]) -> list[RawBars]:
+    """Return the last bar held of each symbol whose new rows all come after it, as a part to stand before them."""
+    rows_of = [pd.DataFrame({"symbol": part.symbol, "time": part.time.astype("datetime64[ns]")}) for part in parts]
+    first = pd.concat(rows_of).groupby("symbol")["time"].min().to_dict() if rows_of else {}
+    rows, columns, names = [], [], []
+    for row, symbol in enumerate(held.symbols):
+        at = np.flatnonzero(row_mask(held, row))
+        if symbol in first and len(at) and held.times[at[-1]] < first[symbol]:
+            rows.append(row)
+            columns.append(int(at[-1]))
+            names.append(symbol)
+    if not names:
+        return []
+    fields = {name: np.array([held.fields[name][r, c] for r, c in zip(rows, columns, strict=True)]) for name in FIELDS}
+    lines = np.zeros(len(names), dtype=np.int64)
+    return [RawBars("", lines, np.array(names, dtype=object), held.times[columns], fields, is_daily(held))]
+
+
+def is_daily(panel: BarPanel) -> bool:
+    """Tell whether the bars are of days or longer, however rare they are: every one is stamped with midnight."""
+    return panel.frequency in ("1d", "1w") or bool((panel.times == panel.times.astype("datetime64[D]")).all())
 
 
 def _refuse_mixed(parts: Sequence[RawBars]) -> None:

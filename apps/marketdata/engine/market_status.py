@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +13,8 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
 ALWAYS = "24/7"
+#: Days without a session after which a calendar of one's own is taken to have none.
+LONGEST_BREAK = 40
 MARKETS = ("XSHG", "XHKG", "XNYS", ALWAYS)
 UNKNOWN_MARKET = N_("There is no calendar %(calendar)s. Use an exchange's code like %(known)s.")
 ENDED = N_(
@@ -92,6 +94,69 @@ def _custom_status(own: CustomCalendar, now: datetime) -> MarketStatus:
     closes = next((end for start, end in moments if end > now), None)
     session = today if state != "closed" else None
     return MarketStatus(own.name, state, session, opens, closes, own.last)
+
+
+def next_session_close(calendar: str, after: datetime) -> datetime:
+    """Return the end of the first session that closes after ``after`` (aware), in UTC; midnight where it never closes.
+
+    Raises ``Refusal`` ``unknown_calendar``, and ``calendar_ended`` beyond the last session that is known.
+    """
+    if calendar == ALWAYS:
+        midnight = after.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + timedelta(days=1)
+    own = custom(calendar)
+    if own is not None:
+        return _own_close(own, after)
+    import pandas as pd
+
+    cal = _calendar(calendar)
+    found = _after(cal.closes, pd.Timestamp(after.astimezone(UTC)))
+    if found is None:
+        last, day = cal.last_session.date().isoformat(), after.date().isoformat()
+        raise Refusal("calendar_ended", ENDED, status=409, calendar=calendar, last=last, day=day)
+    return found
+
+
+def last_closed_session(calendar: str, now: datetime) -> date:
+    """Return the day of the newest session that is over at ``now`` (aware); UTC's yesterday where it never closes.
+
+    Raises ``Refusal`` ``unknown_calendar`` or ``calendar_ended``.
+    """
+    if calendar == ALWAYS:
+        return now.astimezone(UTC).date() - timedelta(days=1)
+    own = custom(calendar)
+    if own is not None:
+        return _own_closed(own, now)
+    import pandas as pd
+
+    cal = _calendar(calendar)
+    at = int(cal.closes.searchsorted(pd.Timestamp(now.astimezone(UTC)), side="right"))
+    if at >= len(cal.closes):
+        last, day = cal.last_session.date().isoformat(), now.date().isoformat()
+        raise Refusal("calendar_ended", ENDED, status=409, calendar=calendar, last=last, day=day)
+    found: date = cal.closes.index[at - 1].date()
+    return found
+
+
+def _own_close(own: CustomCalendar, after: datetime) -> datetime:
+    day: date | None = after.astimezone(ZoneInfo(own.time_zone)).date()
+    while day is not None and day <= own.last:
+        spans = own.spans(day)
+        if spans and spans[-1][1] > after:
+            return spans[-1][1].astimezone(UTC)
+        day = own.next_session(day)
+    raise Refusal("calendar_ended", ENDED_OWN, status=409, calendar=own.name, last=own.last.isoformat(),
+                  day=after.date().isoformat())  # fmt: skip
+
+
+def _own_closed(own: CustomCalendar, now: datetime) -> date:
+    day = now.astimezone(ZoneInfo(own.time_zone)).date()
+    for back in range(LONGEST_BREAK if day <= own.last else 0):
+        spans = own.spans(day - timedelta(days=back))
+        if spans and spans[-1][1] <= now:
+            return day - timedelta(days=back)
+    raise Refusal("calendar_ended", ENDED_OWN, status=409, calendar=own.name, last=own.last.isoformat(),
+                  day=day.isoformat())  # fmt: skip
 
 
 def _after(times: Any, minute: Any) -> datetime | None:

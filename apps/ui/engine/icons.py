@@ -66,6 +66,7 @@ STATES: dict[str, StateLook] = {
     "interrupted": StateLook("warn", N_("Interrupted")),
     "cancelling": StateLook("wait", N_("Cancelling")),
     "completed": StateLook("pass", N_("Completed")),
+    "unchanged": StateLook("pass", N_("Nothing new")),
     "failed": StateLook("fail", N_("Failed")),
     "cancelled": StateLook("off", N_("Cancelled")),
     "trained": StateLook("notyet", N_("Trained")),

@@ -12,7 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from apps.marketdata.engine.assemble import Imported, RawBars, assemble, stamped_at_end
+from apps.marketdata.engine.assemble import Imported, RawBars, assemble, continued, stamped_at_end
+from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import in_order
 from apps.marketdata.engine.findings import Finding
 from apps.marketdata.engine.readers.folder import Folder, open_folder
@@ -54,13 +55,20 @@ def format_of(path: Path) -> str | None:
     return found if not packed or found in PACKED else None
 
 
-def read_bars(path: Path, options: ReadOptions | None = None, on_progress: Progress = no_progress) -> Imported:
+def read_bars(
+    path: Path,
+    options: ReadOptions | None = None,
+    on_progress: Progress = no_progress,
+    *,
+    after: BarPanel | None = None,
+) -> Imported:
     """Read a file, or every file of bars in a folder (not below it) as one dataset.
 
     A file in Qlib's instruments layout (symbol, first day, last day) beside the bars tells the
     membership of a universe; lists of days and index series in a folder are left out and noted.
-    ``on_progress`` hears the share of bytes read and the file's name. Raises ``Refusal``;
-    nothing is half read.
+    ``on_progress`` hears the share of bytes read and the file's name. ``after`` are the bars that
+    these continue: the last one of each symbol is put before them, so that an event of the first
+    row is understood. Raises ``Refusal``; nothing is half read.
     """
     options = options or ReadOptions()
     _check_options(options)
@@ -71,6 +79,8 @@ def read_bars(path: Path, options: ReadOptions | None = None, on_progress: Progr
     on_progress(1.0, path.name, sum(len(part.line) for part in parts))
     if refused and not parts:
         raise refused[0]
+    if after is not None and options.stamp == "end":
+        parts = [*continued(after, parts), *parts]
     imported = assemble(parts, currency=options.currency, keep_duplicates=options.lenient)
     if options.stamp == "start":
         imported = stamped_at_end(imported)
