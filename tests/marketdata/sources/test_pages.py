@@ -208,7 +208,7 @@ def test_a_secret_of_somebody_else_cannot_be_chosen(alice, bob):
 
 
 def test_nobody_but_its_owner_says_where_a_secret_is_sent(alice, root):
-    credential_set(owner=alice, name="vendor", kind="source", secret="k3y-of-alice")
+    credential_set(owner=alice, name="vendor", kind="source", secret="k3y-of-alice")  # pragma: allowlist secret
     source = source_create(
         owner=alice, name="web", kind="http", values={"url": "https://x.example/a.csv", "credential": "vendor"}
     )
