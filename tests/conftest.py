@@ -14,10 +14,27 @@ from apps.ui.engine.catalogues import compile_all
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("QUANT_TEST_DATA", ROOT.parent / "shared" / "data"))
 REFERENCE = DATA.parent / "reference"
+USES_DATABASE = {"db", "transactional_db", "live_server", "server"}
 # A busy machine is no fault of the code: no example has a deadline, and none is too slow to be tried.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if not os.environ.get("CI"):  # there hypothesis chooses its own profile, which is patient and the same each run
     settings.load_profile("patient")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--database-only", action="store_true", help="run what a database can change: no tests of pure functions"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, with ``--database-only``, what neither asks for a database nor runs the whole program."""
+    if not config.getoption("--database-only"):
+        return
+    kept = [item for item in items if item.get_closest_marker("django_db") or USES_DATABASE & {*item.fixturenames}
+            or "faults" in item.path.parts]  # fmt: skip
+    config.hook.pytest_deselected(items=[item for item in items if item not in {*kept}])
+    items[:] = kept
 
 
 def pytest_configure(config):

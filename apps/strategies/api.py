@@ -16,6 +16,8 @@ from apps.strategies.engine.registry import TYPES, InvalidConfig
 from apps.strategies.forms import schema
 from apps.strategies.models import Strategy
 from apps.strategies.trials import trial_count, trials_of
+from apps.ui.engine.refusal import Refusal
+from apps.ui.refusals import refusal_text
 
 router = Router(tags=["strategies"])
 Identifier = Annotated[int, Field(ge=1, le=2**62)]
@@ -132,6 +134,9 @@ def validate(request: HttpRequest, body: ConfigIn) -> dict[str, Any]:
         checked = services.config_check(caller(request), body.type, body.config).model_dump(mode="json")
     except InvalidConfig as refusal:
         errors = [{"field": one.field, "message": gettext(one.message) % one.params} for one in refusal.errors]
+        return {"valid": False, "errors": errors, "config": body.config, "config_hash": ""}
+    except Refusal as refusal:  # a type that there is not
+        errors = [{"field": "type", "message": refusal_text(refusal)}]
         return {"valid": False, "errors": errors, "config": body.config, "config_hash": ""}
     return {"valid": True, "errors": [], "config": checked, "config_hash": services.config_hash(body.type, checked)}
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 FRAME = {"/accounts/logout/", "/accounts/language/", "/accounts/theme/", "/accounts/notices/read/"}
 #: Operations that read what this session does not have: it never ended, kept no capsule, its data no bars; or more must be said.
 NOTHING_YET = {
+    ("/api/data/sources/{source_id}/symbols", 404),
     ("/api/ready", 503), ("/api/sessions/compare", 422), ("/api/sessions/reports/compare", 422),
     ("/api/sessions/{session_id}/tables", 404), ("/api/sessions/{session_id}/tables/{name}", 404),
     ("/api/sessions/{session_id}/report", 404), ("/api/sessions/{session_id}/trades", 404),
