@@ -27,8 +27,13 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out, with ``--database-only``, what neither asks for a database nor runs the whole program."""
+    """Begin with the tests that take longest, so that no core waits for them at the end.
+
+    With ``--database-only`` leave out what neither asks for a database nor runs the whole program.
+    """
+    items.sort(key=lambda item: "faults" not in item.path.parts)
     if not config.getoption("--database-only"):
         return
     kept = [item for item in items if item.get_closest_marker("django_db") or USES_DATABASE & {*item.fixturenames}

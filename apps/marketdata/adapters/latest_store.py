@@ -105,9 +105,16 @@ class RedisStore:
 
 @lru_cache(maxsize=4)
 def _redis(url: str) -> RedisStore:
-    import redis
+    return RedisStore(client_of(url))
 
-    return RedisStore(redis.Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0))
+
+def client_of(url: str) -> Any:
+    """Return a client that tries once: the table answers too, and nobody waits ten seconds for Redis to come back."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return redis.Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0))
 
 
 def store() -> LatestStore:

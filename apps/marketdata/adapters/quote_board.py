@@ -1,4 +1,4 @@
-"""The latest quotes in this process's memory, brought up to date from the store at most every 100 ms.
+"""The latest quotes in this process's memory, brought up to date from the store at most every 200 ms.
 
 A reader that comes sooner is answered from memory; only what changed is read, whoever wrote it.
 """
@@ -15,7 +15,7 @@ from apps.marketdata.adapters.latest_store import Cursor, LatestStore, Row, stor
 from apps.marketdata.engine.quotes import Quote
 
 #: Seconds for which memory answers alone.
-FRESH = 0.1
+FRESH = 0.2
 
 
 @dataclass(frozen=True, slots=True)

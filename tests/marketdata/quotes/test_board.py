@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.marketdata.adapters import latest_store, quote_tables
-from apps.marketdata.adapters.latest_store import RedisStore, TableStore
+from apps.marketdata.adapters.latest_store import RedisStore, TableStore, client_of
 from apps.marketdata.adapters.quote_board import FRESH, Board
 from apps.marketdata.models import LatestQuote, QuoteHead
 from tests.marketdata.quotes.conftest import NOW, many, store, told
@@ -138,7 +138,7 @@ def test_a_restarted_redis_sends_readers_to_the_table_and_counts_on(writer, serv
 
 
 def test_a_redis_that_does_not_answer_costs_nothing(writer, board, clock, monkeypatch):
-    dead = RedisStore(redis.Redis(port=1, socket_connect_timeout=0.2))
+    dead = RedisStore(client_of("redis://127.0.0.1:1"))
     monkeypatch.setattr(latest_store, "store", lambda: dead)
     store(writer, many(3))
     board = Board(lambda: dead, clock=lambda: clock[0])
