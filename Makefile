@@ -14,7 +14,7 @@ KERNELS := tests/trading tests/strategies/test_backtesting.py tests/marketdata/f
 BROWSER := $(PY) -m pytest -q -m browser tests/browser
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev demo serve test check fuzz format smoke bench browser lock clean
+.PHONY: help setup setup-dev demo serve test types lint check fuzz format smoke bench browser lock clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -57,16 +57,21 @@ test: setup-dev  ## The whole test suite
 	$(SUITE) tests
 	$(BROWSER)
 
-check: setup-dev  ## Formatter, linter, types, contracts, templates, translations, secrets, tests
+types: setup-dev
+	$(VENV)/bin/mypy apps quant_platform tools
+
+lint: setup-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy apps quant_platform tools
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/djlint templates --lint --quiet
 	$(PY) manage.py check
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py messages check
 	git ls-files -z | grep -zv -e package-lock.json | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
+
+check: setup-dev  ## Formatter, linter, types, contracts, templates, translations, secrets, tests
+	@$(MAKE) --no-print-directory --output-sync=target -j2 types lint
 	$(SUITE) --cov --cov-report= tests
 	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(JOBS) --cov --cov-append --cov-report= $(KERNELS)
 	$(PY) -m coverage report --skip-covered --skip-empty --fail-under=90

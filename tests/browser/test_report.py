@@ -24,8 +24,7 @@ from apps.sessions.services.sessions import session_create
 from apps.strategies.services import strategy_create
 
 load_builtin_catalogue()
-owner = User.objects.get(username="alice")
-User.objects.create_user("li", "li@example.com", "PASSWORD", role="administrator", language="zh-hans")
+owner = User.objects.create_user("li", "li@example.com", "PASSWORD", role="administrator", language="zh-hans")
 config = {"symbol": "IBM", "rule": "sma_cross", "test_start": "2005-01-03"}
 strategy = strategy_create(owner=owner, name="On paper", type_key="rule", config=config)
 params = {"start": "2005-01-03", "end": "2008-12-31"}
@@ -36,7 +35,7 @@ session = Session.objects.get(pk=session.pk)
 assert session.status == "completed", session.reason
 print(session.pk)
 """
-#: What stands on every report: verdict, return, costs, chance, glossary; alice reads English, li Chinese.
+#: What stands on every report: verdict, return, costs, chance, glossary; alice reads English, li, whose it is, Chinese.
 WORDS = {
     "alice": (
         "Verdict",
