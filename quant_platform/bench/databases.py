@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+from quant_platform.scratch import scratch_database
 
 CHOICES = ("sqlite", "postgres")
 
@@ -31,24 +32,7 @@ def kind_of(server: str) -> str:
 
 
 @contextmanager
-def scratch_database(server: str) -> Iterator[str]:
-    """Yield the address of an empty database that is gone afterwards; nothing for SQLite."""
-    if not server:
-        yield ""
-        return
-    import psycopg
-
-    name = f"quant_bench_{os.getpid()}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-        try:
-            yield server.rsplit("/", 1)[0] + f"/{name}"
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
-
-
-@contextmanager
 def installation(server: str, word: str) -> Iterator[dict[str, str]]:
     """Yield the environment of an installation of its own, without data, that is gone afterwards."""
-    with TemporaryDirectory(prefix=f"quant-{word}-") as folder, scratch_database(server) as database:
+    with TemporaryDirectory(prefix=f"quant-{word}-") as folder, scratch_database(server, "bench") as database:
         yield {**os.environ, "VAR_DIR": str(Path(folder)), "DATABASE_URL": database, "QP_ENV": "development"}

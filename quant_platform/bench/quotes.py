@@ -11,14 +11,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from quant_platform.bench import Row
+from quant_platform.scratch import scratch_database
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS, QUOTES = 5_000, 60_000
@@ -33,7 +31,7 @@ def rows() -> Sequence[Row]:
     server = os.environ.get("DATABASE_URL", "")
     found = [*_on("SQLite", "")]
     if server.startswith("postgres"):
-        with _scratch(server) as url:
+        with scratch_database(server, "bench") as url:
             found += _on("PostgreSQL", url)
     return found
 
@@ -65,18 +63,3 @@ def _on(name: str, url: str) -> list[Row]:
             note="the same trace; symbols asked for by a Zipf law",
         ),
     ]  # fmt: skip
-
-
-@contextmanager
-def _scratch(server: str) -> Iterator[str]:
-    import psycopg
-
-    name = f"bench_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    try:
-        yield f"{server.rpartition('/')[0]}/{name}"
-    finally:
-        time.sleep(0.2)
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]

@@ -18,8 +18,9 @@ from statistics import median
 
 from quant_platform import smoke
 from quant_platform.bench import Row
-from quant_platform.bench.databases import kind_of, scratch_database, server_of
+from quant_platform.bench.databases import kind_of, server_of
 from quant_platform.bench.peers import BASE, say
+from quant_platform.scratch import scratch_database
 
 COLD_GOAL_S, WARM_GOAL_S, ROUNDS = 2.0, 1.0, 5
 SETTLE_SECONDS = 120.0
@@ -39,7 +40,7 @@ def rows(database: str = "") -> Sequence[Row]:
 
 
 def _once(server: str, word: str, rounds: int) -> list[float]:
-    with tempfile.TemporaryDirectory(prefix="quant-start-") as folder, scratch_database(server) as database:
+    with tempfile.TemporaryDirectory(prefix="quant-start-") as folder, scratch_database(server, "bench") as database:
         env = smoke.environment(Path(folder), database) | {"QP_WARM_START": str(int(word == "warm"))}
         return [seconds for client in _site(env) for seconds in _measure(client, word, rounds)]
 

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from quant_platform.chaos.faults import FAULTS, Fault
 from quant_platform.chaos.installation import Installation
 from quant_platform.chaos.runner import PROMISES, Report, named, run, sequence
-from quant_platform.management.commands.smoke import scratch_database
+from quant_platform.scratch import scratch_database
 
 
 class Command(BaseCommand):
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         except KeyError as error:
             raise CommandError(f"{error.args[0]} needs another database than {database}.") from None
         self._say(f"seed {seed}, {len(faults)} faults on {database}", options)
-        with scratch_database(options["database"]) as url, _folder(options["keep"]) as path:
+        with scratch_database(options["database"], "chaos") as url, _folder(options["keep"]) as path:
             report = self._run(Path(path), url, faults, seed, options)
             if options["keep"]:
                 self._say(f"kept: {path}", options)

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from quant_platform.scratch import scratch_database
 from quant_platform.smoke import SmokeFailed, run
-
-
-@contextmanager
-def scratch_database(url: str) -> Iterator[str]:
-    """Yield the URL of an empty database on the server of ``url``; empty for SQLite."""
-    if not url:
-        yield ""
-        return
-    import psycopg
-
-    name = f"smoke_{secrets.token_hex(6)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-        try:
-            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
 
 
 class Command(BaseCommand):
@@ -44,7 +24,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with tempfile.TemporaryDirectory(prefix="quant-smoke-") as folder, scratch_database(options["database"]) as url:
+        with (
+            tempfile.TemporaryDirectory(prefix="quant-smoke-") as folder,
+            scratch_database(options["database"], "smoke") as url,
+        ):
             try:
                 document = run(Path(folder), url)
             except (SmokeFailed, OSError) as error:

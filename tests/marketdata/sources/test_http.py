@@ -96,6 +96,7 @@ def test_a_secret_in_the_address_is_not_written_down(job, server, inside):
         ({"url": "https://x/{symbol}"}, "symbols", "symbols"),
         ({"url": "https://x/?k={secret}"}, "credential", "secret"),
         ({"url": "https://x/", "start": "yesterday"}, "start", ""),
+        ({"url": "https://x/", "start": "2024-02-31"}, "start", ""),
         ({"url": "https://x/", "symbols": "A" * 33}, "symbols", "32"),
         ({}, "url", "needed"),
     ],

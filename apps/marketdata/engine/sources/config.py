@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import copy
+from datetime import date
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,6 +29,23 @@ LONG_SYMBOL = N_("The symbol %(symbol)s has more than 32 characters.")
 def extra(group: str, unit: str = "", **more: Any) -> dict[str, Any]:
     """Return what the form shows of a field besides its title and help."""
     return {"group": group, "unit": unit, **more}
+
+
+def first_day_asked(default: date, description: str) -> Any:
+    """Return the field of the day from which on a source is asked by its first sync."""
+    return Field(default, title=N_("First day"), description=description, json_schema_extra=extra(FROM))
+
+
+def days_again(default: int, least: int, description: str) -> Any:
+    """Return the field of the days before the newest bar that are asked for again."""
+    return Field(
+        default,
+        ge=least,
+        le=400,
+        title=N_("Ask again for"),
+        description=description,
+        json_schema_extra=extra(FROM, N_("days")),
+    )
 
 
 class SourceConfig(BaseModel):

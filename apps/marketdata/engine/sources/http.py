@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -13,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from apps.marketdata.engine.contents import HEAD, check_contents
 from apps.marketdata.engine.readers import format_of
-from apps.marketdata.engine.sources.config import FROM, SourceConfig, extra, symbol_list
+from apps.marketdata.engine.sources.config import FROM, SourceConfig, days_again, extra, first_day_asked, symbol_list
 from apps.marketdata.engine.sources.network import Answer, checked_url
 from apps.marketdata.engine.sources.port import Fetched, Job, Piece, Said
 from apps.ui.engine.refusal import Refusal
@@ -62,22 +63,8 @@ class HttpConfig(SourceConfig):
         description=N_("Automatic: by the address or what the server says."),
         json_schema_extra=extra(FROM),
     )
-    start: str = Field(
-        "1990-01-01",
-        max_length=10,
-        pattern=r"^\d{4}-\d{2}-\d{2}$",
-        title=N_("First day"),
-        description=N_("What {since} is on the first sync, like 1990-01-01."),
-        json_schema_extra=extra(FROM),
-    )
-    overlap: int = Field(
-        5,
-        ge=0,
-        le=400,
-        title=N_("Ask again for"),
-        description=N_("Days before the newest bar that {since} reaches back, for corrections."),
-        json_schema_extra=extra(FROM, N_("days")),
-    )
+    start: date = first_day_asked(date(1990, 1, 1), N_("What {since} is on the first sync, like 1990-01-01."))
+    overlap: int = days_again(5, 0, N_("Days before the newest bar that {since} reaches back, for corrections."))
 
     @field_validator("url")
     @classmethod

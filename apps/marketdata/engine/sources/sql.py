@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from apps.marketdata.engine.sources.config import FROM, SourceConfig, extra
+from apps.marketdata.engine.sources.config import FROM, SourceConfig, days_again, extra, first_day_asked
 from apps.marketdata.engine.sources.folder import inside
 from apps.marketdata.engine.sources.network import TryAgain
 from apps.marketdata.engine.sources.port import MOST_SYMBOLS, Fetched, Job, Piece, Said
@@ -97,22 +97,8 @@ class SqlConfig(SourceConfig):
         description=N_("Used to list the symbols."),
         json_schema_extra=extra(FROM),
     )
-    start: str = Field(
-        "1990-01-01",
-        max_length=10,
-        pattern=r"^\d{4}-\d{2}-\d{2}$",
-        title=N_("First day"),
-        description=N_("What :since is on the first sync, like 1990-01-01."),
-        json_schema_extra=extra(FROM),
-    )
-    overlap: int = Field(
-        5,
-        ge=0,
-        le=400,
-        title=N_("Ask again for"),
-        description=N_("Days before the newest bar, for corrections."),
-        json_schema_extra=extra(FROM, N_("days")),
-    )
+    start: date = first_day_asked(date(1990, 1, 1), N_("What :since is on the first sync, like 1990-01-01."))
+    overlap: int = days_again(5, 0, N_("Days before the newest bar, for corrections."))
 
     @field_validator("query")
     @classmethod

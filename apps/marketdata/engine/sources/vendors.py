@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import Field, field_validator
 
 from apps.marketdata.engine.market_status import last_closed_session
-from apps.marketdata.engine.sources.config import FROM, SourceConfig, extra, symbol_list
+from apps.marketdata.engine.sources.config import FROM, SourceConfig, days_again, extra, first_day_asked, symbol_list
 from apps.marketdata.engine.sources.port import Fetched, Job, Piece, Said, Stopped, TryAgain
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -41,20 +41,8 @@ class VendorConfig(SourceConfig):
         description=N_("As the vendor spells them, separated by commas."),
         json_schema_extra=extra(FROM, widget="expression"),
     )
-    start: date = Field(
-        date(2010, 1, 1),
-        title=N_("First day"),
-        description=N_("Where the first sync begins."),
-        json_schema_extra=extra(FROM),
-    )
-    overlap: int = Field(
-        7,
-        ge=1,
-        le=400,
-        title=N_("Ask again for"),
-        description=N_("Days before the newest bar, for corrections."),
-        json_schema_extra=extra(FROM, N_("days")),
-    )
+    start: date = first_day_asked(date(2010, 1, 1), N_("Where the first sync begins."))
+    overlap: int = days_again(7, 1, N_("Days before the newest bar, for corrections."))
 
     @field_validator("symbols")
     @classmethod

@@ -1,0 +1,25 @@
+"""A database for one run: made on a PostgreSQL server, gone afterwards."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+
+@contextmanager
+def scratch_database(server: str, word: str) -> Iterator[str]:
+    """Yield the URL of an empty database ``<word>_…`` on the server of ``server``; empty for SQLite (no server)."""
+    if not server:
+        yield ""
+        return
+    import psycopg
+
+    name = f"{word}_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+        try:
+            yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
