@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 STAMPS := .stamps
 PORT ?= 8000
 JOBS ?= auto
-SUITE := $(PY) -m pytest -q -n $(JOBS) --dist loadgroup -m "not browser"
+SUITE := $(PY) -m pytest -q -n $(JOBS) -m "not browser"
 # Tests of compiled kernels: run once more without the compiler, so that their lines are counted and both forms agree.
 KERNELS := tests/trading tests/strategies/test_backtesting.py tests/marketdata/features
 # Apart from the suite: the browser's driver keeps an event loop running, in which no other asyncio test can start one.

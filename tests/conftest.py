@@ -14,11 +14,27 @@ from apps.ui.engine.catalogues import compile_all
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("QUANT_TEST_DATA", ROOT.parent / "shared" / "data"))
 REFERENCE = DATA.parent / "reference"
+TOGETHER = ("tests/client/", "tests/faults/test_faults.py")
 USES_DATABASE = {"db", "transactional_db", "live_server", "server"}
 # A busy machine is no fault of the code: no example has a deadline, and none is too slow to be tried.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if not os.environ.get("CI"):  # there hypothesis chooses its own profile, which is patient and the same each run
     settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep together on one worker what shares a costly server; the largest group begins.
+
+    xdist's own marks for this (``--dist loadgroup``) are lost since pytest 9.2, which no longer takes a changed name.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((room for room in TOGETHER if nodeid.startswith(room)), nodeid)
+
+    return Together(config, log)
 
 
 def pytest_addoption(parser):

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,14 +37,6 @@ def bars_csv(symbols, days=("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-0
             price = 10.0 + number + at / 4
             rows.append(f"{symbol},{day},{price},{price + 1},{price - 1},{price + 0.5},{1000 + at}")
     return "\n".join(rows) + "\n"
-
-
-def pytest_collection_modifyitems(items):
-    """One server for all: they run in one process."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in Path(item.fspath).parents:
-            item.add_marker(pytest.mark.xdist_group("client"))
 
 
 @pytest.fixture(scope="session")

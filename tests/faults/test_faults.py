@@ -36,7 +36,6 @@ SERVER = os.environ.get("DATABASE_URL", "")
 DATABASE = "postgresql" if SERVER.startswith("postgres") else "sqlite"
 heavy = [
     pytest.mark.faults,
-    pytest.mark.xdist_group("serve"),
     pytest.mark.skipif(sys.platform != "linux", reason="process groups tied to their parent need Linux"),
 ]
 #: What the second test breaks. What a database has no part in runs on SQLite alone.
