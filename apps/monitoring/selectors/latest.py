@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+
 from apps.sessions import reports
 from apps.sessions.models import Kind, Session
 from apps.ui.engine.charts import Chart
@@ -25,7 +27,7 @@ def latest_report(finished: Sequence[Session]) -> LatestReport | None:
         if session.kind != Kind.BACKTEST:
             continue
         try:
-            drawn = reports.charts(reports.report_of(session), session.title)["equity"]
+            drawn = reports.charts(reports.report_of(session), gettext("This run"))["equity"]
         except Refusal:  # Its file is gone or damaged: its own page says so.
             continue
         return LatestReport(session, drawn["chart"], drawn["title"], drawn["subtitle"])
