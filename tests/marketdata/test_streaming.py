@@ -56,6 +56,34 @@ def test_blocks_give_the_same_bars_as_the_whole(write, tmp_path, small_blocks, p
     assert shares[-1] == 1.0
 
 
+def daily(count=60) -> str:
+    """Two symbols with money traded, a split and a dividend among the columns."""
+    days = np.busday_offset("2024-01-01", np.arange(count), roll="forward")
+    rows = [
+        f"{day},S{number},{10 + at / 10},{11 + at / 10},{9 + at / 10},{10 + at / 10},{1000 + at},"
+        f"{(1000 + at) * (10.05 + at / 10)},{2 if at == 30 and number else 1},{0.25 if at == 40 else 0}\n"
+        for at, day in enumerate(days) for number in range(2)
+    ]  # fmt: skip
+    return "date,symbol,open,high,low,close,volume,amount,split ratio,dividend\n" + "".join(rows)
+
+
+@pytest.mark.parametrize(("text", "stamp"), [(minutes(), "start"), (daily(), "end"), (daily(), "start")])
+def test_what_bars_tell_of_is_derived_in_blocks_as_in_the_whole(write, tmp_path, small_blocks, text, stamp):
+    """Stamps moved to the end of the bar, vwap, events, and the membership that lies beside the file."""
+    path, options = write("bars.csv", text), ReadOptions(stamp=stamp)
+    write("best_membership.txt", "S1\t2024-01-02\t2024-02-01\n")
+    whole, made = read_bars(path, options), read_streamed(path, options, tmp_path / "spool", quiet)
+    np.testing.assert_array_equal(made.panel.times, whole.panel.times)
+    assert made.panel.fields.keys() == whole.panel.fields.keys()
+    for name, values in whole.panel.fields.items():
+        np.testing.assert_array_equal(made.panel.fields[name], values)
+    assert made.events == whole.events
+    assert made.membership == whole.membership
+    assert len(made.membership) == 1
+    if text == daily():
+        assert ("vwap" in made.panel.fields, len(made.events)) == (True, 3)
+
+
 def test_a_stopped_import_goes_on_where_it_was(write, tmp_path, small_blocks, monkeypatch):
     path, spool = write("m.csv", minutes()), tmp_path / "spool"
     calls = []

@@ -33,15 +33,26 @@ def volume_unit(fields: Mapping[str, NDArray[np.float64]]) -> int:
     return LOT if (np.abs(np.log(known / LOT)) < 0.2).mean() > 0.9 else 1
 
 
+def vwap_parts(fields: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return amount / volume, and where it lies within the bar."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        price = fields["amount"] / fields["volume"]
+        inside = (price >= fields["low"] * (1 - VWAP_ROOM)) & (price <= fields["high"] * (1 + VWAP_ROOM))
+    return price, inside
+
+
+def vwap_means_something(inside: int, known: int) -> bool:
+    """Tell whether the money is in the bars' prices: of adjusted prices beside raw money the quotient means nothing."""
+    return inside * 2 >= known
+
+
 def vwap_of(fields: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64] | None:
     """Return amount / volume where it lies within the bar, NaN elsewhere; None where amounts are unknown."""
     if "amount" not in fields or "volume" not in fields or np.isnan(fields["amount"]).all():
         return None
-    with np.errstate(invalid="ignore", divide="ignore"):
-        price = fields["amount"] / fields["volume"]
-        inside = (price >= fields["low"] * (1 - VWAP_ROOM)) & (price <= fields["high"] * (1 + VWAP_ROOM))
-    if inside.sum() * 2 < np.isfinite(price).sum():
-        return None  # adjusted prices beside raw money: the quotient means nothing
+    price, inside = vwap_parts(fields)
+    if not vwap_means_something(int(inside.sum()), int(np.isfinite(price).sum())):
+        return None
     return np.where(inside, price, np.nan)
 
 

@@ -22,14 +22,17 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.marketdata.engine.assemble import DUPLICATE, EMPTY, Imported, RawBars, frequency_of
+from apps.marketdata.engine.assemble import DUPLICATE, EMPTY, Imported, RawBars, frequency_of, stamped_at_end
 from apps.marketdata.engine.bars import FIELDS, BarPanel
-from apps.marketdata.engine.derive import EVENT_FIELDS, volume_unit
+from apps.marketdata.engine.corporate import CorporateAction, in_order
+from apps.marketdata.engine.derive import EVENT_FIELDS, events_of, volume_unit, vwap_means_something, vwap_parts
 from apps.marketdata.engine.findings import Finding
+from apps.marketdata.engine.readers.folder import open_folder
 from apps.marketdata.engine.readers.numbers import shorten
 from apps.marketdata.engine.readers.options import MEGABYTE, Progress, ReadOptions
 from apps.marketdata.engine.readers.rows import to_bars
 from apps.marketdata.engine.readers.tables import BAD_GZIP, DELIMITERS, _cells, decode, header_of
+from apps.marketdata.engine.store import walk
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -88,8 +91,10 @@ def read_streamed(path: Path, options: ReadOptions, spool_root: Path, on_progres
     few = BarPanel(panel.symbols[:count], panel.times, {"close": panel.fields["close"][:count]})
     frequency = frequency_of(few, daily=bool(spool.daily))
     notes = (Finding("volume_in_lots", "note", params={"unit": spool.unit}),) if spool.unit > 1 else ()
-    panel = replace(panel, frequency=frequency, currency=options.currency)
-    return Imported(panel, lines, (path.name,), notes)
+    panel, events = _derived(spool, replace(panel, frequency=frequency, currency=options.currency))
+    membership = open_folder(path, lambda _file: True).membership
+    imported = Imported(panel, lines, (path.name,), notes, events=events, membership=membership)
+    return stamped_at_end(imported) if options.stamp == "start" else imported
 
 
 def forget(path: Path, options: ReadOptions, spool_root: Path) -> None:
@@ -197,8 +202,7 @@ def _decide(spool: Spool, bars: RawBars, options: ReadOptions) -> None:
     lots = any(finding.check == "volume_in_lots" for finding in bars.findings)
     spool.unit = options.volume_unit or (100 if lots else volume_unit(bars.fields))
     spool.daily = bars.daily
-    spool.fields = tuple(name for name in (*FIELDS, *bars.fields) if name in bars.fields and name not in EVENT_FIELDS)
-    spool.fields = tuple(dict.fromkeys(spool.fields))
+    spool.fields = tuple(dict.fromkeys(name for name in (*FIELDS, *bars.fields) if name in bars.fields))
 
 
 def _dtype(spool: Spool) -> np.dtype[Any]:
@@ -266,6 +270,30 @@ def _dense(
     fields = {name: np.load(spool.folder / f"{name}.npy", mmap_mode="r") for name in names}
     panel = BarPanel(tuple(symbols[code] for code in order), times.astype("datetime64[ns]"), fields)
     return panel, np.load(spool.folder / "lines.npy", mmap_mode="r")
+
+
+def _derived(spool: Spool, panel: BarPanel) -> tuple[BarPanel, tuple[CorporateAction, ...]]:
+    """Return what ``assemble`` derives, symbol by symbol: vwap where amounts are known, and the events bars tell of."""
+    events: list[CorporateAction] = []
+    inside = known = told = 0
+    priced = {"amount", "volume"} <= set(panel.fields) and "vwap" not in panel.fields
+    for row in walk(list(panel.fields.values())):
+        one = {name: np.asarray(values[row : row + 1]) for name, values in panel.fields.items()}
+        events += events_of(replace(panel, symbols=panel.symbols[row : row + 1], fields=one))
+        if priced:
+            price, within = vwap_parts(one)
+            told += int(np.isfinite(one["amount"]).sum())
+            inside, known = inside + int(within.sum()), known + int(np.isfinite(price).sum())
+    fields = {name: values for name, values in panel.fields.items() if name not in EVENT_FIELDS}
+    if priced and told and vwap_means_something(inside, known):
+        path = spool.folder / "vwap.npy"
+        target = np.lib.format.open_memmap(path, "w+", dtype="<f8", shape=panel.fields["close"].shape)
+        for row in walk([*fields.values(), target]):
+            price, within = vwap_parts({name: np.asarray(values[row]) for name, values in fields.items()})
+            target[row] = np.where(within, price, np.nan)
+        target.flush()
+        fields["vwap"] = np.load(path, mmap_mode="r")
+    return replace(panel, fields=fields), in_order(events)
 
 
 def _create(path: Path, shape: tuple[int, int], kind: str) -> tuple[int, BinaryIO]:
