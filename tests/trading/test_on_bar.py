@@ -21,6 +21,8 @@ from apps.trading.engine.backtest import (
     run_rule,
     run_targets,
 )
+from apps.trading.engine.backtest.broker import Broker
+from apps.trading.engine.backtest.market import Event
 from apps.trading.engine.costs import Costs
 from apps.ui.engine.refusal import Refusal
 
@@ -217,6 +219,48 @@ class TestMarketRules:
     def test_a_suspended_bar_fills_nothing(self):
         bars = Bars.of([10, np.nan, 10], [10, np.nan, 10])
         assert fills(run_on_bar(once(), bars)) == [(2, 1, 10, 10)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_the_account_is_worth_on_the_way_is_the_curve_at_the_end(seed):
+    """Over gaps, dividends and splits of several instruments, and as the ledger tells it."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    close = np.round(10 * np.exp(np.cumsum(rng.normal(0, 0.03, (3, 60)), axis=1)), 2)
+    close[rng.random((3, 60)) < 0.1] = np.nan
+    bars = [Bars.of(row, row) for row in close]
+    events = [Event(int(rng.integers(5, 55)), s, ratio=2.0, payout=0.1) for s in range(3)]
+    market = Market.of(
+        "US", ["stock"] * 3, [date(2024, 1, 2) + timedelta(days=i) for i in range(60)], close, events=events
+    )
+    seen = []
+
+    def on_bar(ctx, all_bars):
+        seen.append((ctx.equity, ctx.cash, sum(ctx.position(s) != 0 for s in range(3))))
+        if rng.random() < 0.3:
+            ctx.order(float(rng.choice([-50, 100])), int(rng.integers(0, 3)))
+
+    result = run_on_bar(on_bar, bars, Costs(rate=0.001), market=market, first=3).result
+    assert len(result.ledger) > 5
+    assert np.array([equity for equity, _, _ in seen]).tobytes() == result.equity.tobytes()
+    assert result.cash == pytest.approx(np.array([cash for _, cash, _ in seen]))
+    assert (result.position != 0).sum(axis=0).tolist() == [held for _, _, held in seen]
+
+
+def test_an_order_that_waits_for_settlement_is_not_looked_at_before(monkeypatch):
+    looked = []
+    match = Broker.match
+    monkeypatch.setattr(Broker, "match", lambda broker, t: (looked.append(t), match(broker, t)))
+    bars = Bars.of([10] * 9, [10] * 9)
+    market = Market.of("CN", ["main"], [date(2024, 1, 2 + i // 6) for i in range(9)], bars.close[None])
+
+    def on_bar(ctx, bar):
+        if ctx.t == 0:
+            ctx.buy(100)
+        if ctx.t == 1:
+            ctx.sell(100)
+
+    assert fills(run_on_bar(on_bar, bars, market=market)) == [(1, 1, 100, 10), (6, -1, 100, 10)]
+    assert looked == [1, 2, 6]
 
 
 MARKETS = [("CN", b) for b in ("main", "chinext", "star", "bse", "etf", "etf_t0")] + [

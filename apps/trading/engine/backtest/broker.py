@@ -7,14 +7,15 @@ the same bytes in the ledger.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from apps.trading.engine.backtest.account import Account, Prices
 from apps.trading.engine.backtest.market import Event, Market
-from apps.trading.engine.backtest.options import (
-    Options,
-)
+from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
 from apps.trading.engine.backtest.permits import SAME, after_event, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
@@ -22,30 +23,34 @@ from apps.trading.engine.ledger import DIVIDEND, SPLIT
 
 #: A bar, and a session, that never comes.
 NEVER = 1 << 62
-Fill = tuple[int, int, int, int, float, float, float]
 
 
-class Broker:
-    """Account, open orders and ledger of one run over lists of prices, one list an instrument."""
+class Broker(Account):
+    """Account, open orders and ledger of one run, prices one an instrument.
+
+    ``wake`` is the next bar at which an order or a corporate action may have something to do:
+    before it ``match`` need not be called.
+    """
 
     def __init__(
-        self, prices: list[dict[str, list[float]]], costs: Costs, options: Options, market: Market | None,
+        self, prices: list[Prices], costs: Costs, options: Options, market: Market | None,
         slippage: Slippage | None, participation: float, leverage: float,
     ) -> None:  # fmt: skip
-        self.prices, self.costs, self.options, self.market = prices, costs, options, market
+        super().__init__(prices, options.capital)
+        self.costs, self.options, self.market = costs, options, market
         self.slippage, self.participation, self.leverage = slippage, participation, leverage
-        count = len(prices)
-        self.cash, self.equity = options.capital, options.capital
-        self.held, self.last, self.bought = [0.0] * count, [0.0] * count, [0.0] * count
         self.orders: list[Order] = []
         self.open: list[Order] = []
-        self.fills: list[Fill] = []
         self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
-        self._rules = [_rows(market, s) for s in range(count)] if market else []
-        self._day = [int(d) for d in market.day] if market else []
-        self._events = list(_moved(market, prices)) if market else []
-        self.next_event = self._events[0].bar if self._events else NEVER
-        self._session = NEVER
+        self._rules = [_rows(market, s) for s in range(len(prices))] if market else []
+        self._sessions = _starts(market.day) if market else []
+        self._events = list(_moved(market, prices)) if market and market.events else []
+        self._next_event = self._events[0].bar if self._events else NEVER
+        self.wake = self._next_event
+        self._session_ends = -1
+        self._before = options.capital  # equity at the last close, of a margin account
+        #: Last prices of this bar without the rights that went at its open.
+        self._bare: dict[int, float] = {}
         paid = market.levied(costs.levies).charges if market else None
         self._charges = [] if market is None or paid is None else [paid[kind] for kind in market.board]
 
@@ -56,6 +61,7 @@ class Broker:
         self.orders.append(order)
         if not order.reason:
             self.open.append(order)
+            self.wake = 0
         return order
 
     def cancel(self, order: Order) -> bool:
@@ -83,23 +89,34 @@ class Broker:
 
     def match(self, t: int) -> None:
         """Fill open orders from bar ``t``: sales first, each leg in the order given; corporate actions before."""
-        while self.next_event <= t:
-            self._act(self._events.pop(0))
-            self.next_event = self._events[0].bar if self._events else NEVER
-        if self._day and self._day[t] != self._session:
-            self.bought, self._session = [0.0] * len(self.held), self._day[t]
-        # Most orders that wait at all wait for settlement: they cost a look, not a try.
+        self._bare.clear()
+        if self.leverage > 1.0 and t:
+            self._before = self.value(t - 1)
+        while self._next_event <= t:
+            self._act(self._events.pop(0), t)
+            self._next_event = self._events[0].bar if self._events else NEVER
+        if self._sessions and t >= self._session_ends:
+            self.bought = [0.0] * len(self.held)
+            self._session_ends = self._sessions[bisect_right(self._sessions, t)]
+        # Most orders that wait at all wait for settlement: they cost nothing until the session is over.
         waiting = [order for order in self.open if not self._unsettled(order)] if self._rules else self.open
-        if not waiting:
-            return
+        if waiting:
+            self._trade(waiting, t)
+        self.wake = self._next_event
+        if self.open:
+            self.wake = 0 if waiting else min(self.wake, self._session_ends)
+
+    def _trade(self, waiting: list[Order], t: int) -> None:
         room: dict[int, float] = {}
         for side in (-1, 1):
             for order in waiting:
                 if order.side == side:
                     self._try(order, t, room)
         for order in self.open:
-            if order.kind == "trailing" and order.status == "open" and self.prices[order.symbol]["close"][t] > 0:
-                follow(order, self.prices[order.symbol]["high"][t], self.prices[order.symbol]["low"][t])
+            if order.kind == "trailing" and order.status == "open":
+                bar = self.prices[order.symbol]
+                if bar.close[t] > 0:
+                    follow(order, bar.high[t], bar.low[t])
         self.open = [order for order in self.open if order.status == "open"]
 
     def _unsettled(self, order: Order) -> bool:
@@ -109,22 +126,23 @@ class Broker:
         s = order.symbol
         return bool(self._rules[s][4]) and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
 
-    def _act(self, event: Event) -> None:
+    def _act(self, event: Event, t: int) -> None:
         """Let a dividend or split happen to what is held and to the open orders."""
         s, held = event.symbol, self.held[event.symbol]
-        price = self.prices[s]["open"][event.bar]
+        price = self.prices[s].open[event.bar]
         if held and event.payout:
             self.cash += held * event.payout
-            self.fills.append((event.bar, s, 0, DIVIDEND, held, event.payout, 0.0))
+            self.write((event.bar, s, 0, DIVIDEND, held, event.payout, 0.0))
         if held and event.ratio != 1.0:
             whole, part = after_event(held, event.ratio)
+            self.held[s], self.bought[s] = whole, after_event(self.bought[s], event.ratio)[0]
             if whole != held:
-                self.fills.append((event.bar, s, 1 if whole > held else -1, SPLIT, abs(whole - held), 0.0, 0.0))
+                self.write((event.bar, s, 1 if whole > held else -1, SPLIT, abs(whole - held), 0.0, 0.0))
             if part:
                 self.cash += part * price
-                self.fills.append((event.bar, s, 0, SPLIT, part, price, 0.0))
-            self.held[s], self.bought[s] = whole, after_event(self.bought[s], event.ratio)[0]
-        self.last[s] = (self.last[s] - event.payout) / event.ratio
+                self.write((event.bar, s, 0, SPLIT, part, price, 0.0))
+        if event.bar == t:
+            self._bare[s] = (self._last(s, t) - event.payout) / event.ratio
         least, step = self._rules[s][2:4]
         for order in self.open:
             if order.symbol == s:
@@ -132,6 +150,12 @@ class Broker:
                 if order.left <= 0.0:
                     order.status = "cancelled"
         self.open = [order for order in self.open if order.status == "open"]
+
+    def _last(self, s: int, t: int) -> float:
+        """Return the last price known before bar ``t`` opens, without the rights that go there."""
+        if s in self._bare:
+            return self._bare[s]
+        return self.prices[s].marks.item(t - 1) if t else 0.0
 
     def _total(self, order: Order, t: int, notional: float, size: float) -> float:
         """Return commission, tax and charges of ``size`` shares."""
@@ -143,9 +167,12 @@ class Broker:
 
     def _try(self, order: Order, t: int, room: dict[int, float]) -> None:
         s, bar = order.symbol, self.prices[order.symbol]
-        if not (bar["open"][t] > 0 and bar["close"][t] > 0):
+        if not (bar.open[t] > 0 and bar.close[t] > 0):
             return
-        price, slips = touched(order, bar["open"][t], bar["high"][t], bar["low"][t], bar["close"][t])
+        if order.kind == "market":
+            price, slips = bar.open[t], True
+        else:
+            price, slips = touched(order, bar.open[t], bar.high[t], bar.low[t], bar.close[t])
         if math.isnan(price) or not self._may_trade(order, price, t):
             return
         size = self._size(order, t, bar, room)
@@ -162,29 +189,29 @@ class Broker:
         """Return whether the price limit leaves anyone to trade with: nothing is bought at limit up."""
         if not self._rules:
             return True
-        up, down = self._rules[order.symbol][0][t], self._rules[order.symbol][1][t]
+        up, down = self._rules[order.symbol][0].item(t), self._rules[order.symbol][1].item(t)
         if price > up + up * SAME or price < down - down * SAME:  # no such trade can have been: the bar is at fault
             return False
         return not (price >= up - up * SAME if order.side > 0 else price <= down + down * SAME)
 
-    def _slipped(self, order: Order, size: float, bar: dict[str, list[float]], price: float, t: int) -> float:
+    def _slipped(self, order: Order, size: float, bar: Prices, price: float, t: int) -> float:
         lost = self.costs.slippage
         if self.slippage is not None:
-            lost += self.slippage(size, bar["volume"][t] if "volume" in bar else 0.0, price)
+            lost += self.slippage(size, bar.volume[t] if bar.volume else 0.0, price)
         price = price * (1.0 - lost) if order.side < 0 else price * (1.0 + lost)
         if self._rules:
-            price = inside(price, self._rules[order.symbol][0][t], self._rules[order.symbol][1][t])
+            price = inside(price, self._rules[order.symbol][0].item(t), self._rules[order.symbol][1].item(t))
         return price
 
-    def _size(self, order: Order, t: int, bar: dict[str, list[float]], room: dict[int, float]) -> float:
+    def _size(self, order: Order, t: int, bar: Prices, room: dict[int, float]) -> float:
         size, s = order.left, order.symbol
         step = self._rules[s][3] if self._rules else self.costs.lot
         whole = True
         if order.plan:
             due = order.plan[min(t - order.bar - 1, len(order.plan) - 1)] - order.filled
             whole, size = due >= size, min(size, due)
-        if self.participation and "volume" in bar:
-            limit = room.setdefault(s, self.participation * bar["volume"][t])
+        if self.participation and bar.volume:
+            limit = room.setdefault(s, self.participation * bar.volume[t])
             whole, size = whole and limit >= size, min(size, limit)
         if order.side < 0 and not self.options.allow_short:
             locked = self.bought[s] if self._rules and self._rules[s][4] else 0.0
@@ -200,8 +227,8 @@ class Broker:
             return size
         power = self.cash
         if self.leverage > 1.0:
-            gross = sum(abs(h) * p for h, p in zip(self.held, self.last, strict=True))
-            power = self.leverage * max(self.equity, 0.0) - gross
+            gross = sum(abs(h) * self._last(s, t) for s, h in enumerate(self.held) if h)
+            power = self.leverage * max(self._before, 0.0) - gross
         if size * price + self._total(order, t, size * price, size) <= power:
             return size
         fit = 0.0
@@ -233,23 +260,17 @@ class Broker:
             self.bought[order.symbol] += size
         if order.filled >= order.quantity:
             order.status = "filled"
-        self.fills.append((t, order.symbol, order.side, 0, size, price, fee))
-
-    def value(self, t: int) -> float:
-        """Mark the account at the close of bar ``t``; a missing close keeps the last."""
-        value = self.cash
-        for s, bar in enumerate(self.prices):
-            close = bar["close"][t]
-            if close > 0:
-                self.last[s] = close
-            value += self.held[s] * self.last[s]
-        self.equity = value
-        return value
+        self.write((t, order.symbol, order.side, 0, size, price, fee))
 
 
-def _moved(market: Market, prices: list[dict[str, list[float]]]) -> tuple[Event, ...]:
-    opens, closes = (np.array([row[name] for row in prices]) for name in ("open", "close"))
+def _moved(market: Market, prices: list[Prices]) -> tuple[Event, ...]:
+    opens, closes = (np.array([getattr(row.bars, name) for row in prices]) for name in ("open", "close"))
     return market.when_traded(opens, closes).events
+
+
+def _starts(day: NDArray[np.int64]) -> list[int]:
+    """Return the bars on which a session begins, after the first, and one that never comes."""
+    return [*(np.flatnonzero(day[1:] != day[:-1]) + 1).tolist(), NEVER]
 
 
 def whole_steps(quantity: float, step: float) -> bool:
@@ -258,5 +279,4 @@ def whole_steps(quantity: float, step: float) -> bool:
 
 
 def _rows(market: Market, s: int) -> tuple[Any, ...]:
-    up, down = market.up[s].tolist(), market.down[s].tolist()
-    return up, down, float(market.minimum[s]), float(market.step[s]), int(market.settle[s])
+    return market.up[s], market.down[s], float(market.minimum[s]), float(market.step[s]), int(market.settle[s])

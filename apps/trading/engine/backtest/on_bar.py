@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.trading.engine.backtest.account import Prices
 from apps.trading.engine.backtest.broker import Broker
 from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.backtest.options import (
@@ -28,7 +30,6 @@ from apps.trading.engine.backtest.options import (
 from apps.trading.engine.backtest.orders import Kind, Order, Slippage
 from apps.trading.engine.backtest.run import Bars
 from apps.trading.engine.costs import Costs
-from apps.trading.engine.ledger import LEDGER
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -36,37 +37,43 @@ from apps.ui.engine.text import N_
 class Bar:
     """The bar that has just closed, of one instrument."""
 
-    __slots__ = ("_prices", "t")
+    __slots__ = ("_clock", "_prices")
 
-    def __init__(self, prices: dict[str, list[float]]) -> None:
-        self._prices, self.t = prices, 0
+    def __init__(self, prices: Prices, clock: Context) -> None:
+        self._prices, self._clock = prices, clock
+
+    @property
+    def t(self) -> int:
+        return self._clock.t
 
     @property
     def open(self) -> float:
-        return self._prices["open"][self.t]
+        return self._prices.open[self._clock.t]
 
     @property
     def high(self) -> float:
-        return self._prices["high"][self.t]
+        return self._prices.high[self._clock.t]
 
     @property
     def low(self) -> float:
-        return self._prices["low"][self.t]
+        return self._prices.low[self._clock.t]
 
     @property
     def close(self) -> float:
-        return self._prices["close"][self.t]
+        return self._prices.close[self._clock.t]
 
     @property
     def volume(self) -> float:
-        return self._prices["volume"][self.t] if "volume" in self._prices else math.nan
+        volume = self._prices.volume
+        return volume[self._clock.t] if volume else math.nan
 
 
 class Context:
     """What ``on_bar`` may see and do. Instruments are numbers in the order given; the first is 0."""
 
-    def __init__(self, broker: Broker, bars: list[Bar], params: Mapping[str, Any], indicators: dict[str, Any]) -> None:
-        self._broker, self.bars, self._params, self._indicators = broker, bars, params, indicators
+    def __init__(self, broker: Broker, params: Mapping[str, Any], indicators: dict[str, Any]) -> None:
+        self._broker, self._params, self._indicators = broker, params, indicators
+        self.bars = [Bar(prices, self) for prices in broker.prices]
         self._targets: dict[int, Order] = {}
         self.t = 0
 
@@ -76,7 +83,7 @@ class Context:
 
     @property
     def equity(self) -> float:
-        return self._broker.equity
+        return self._broker.value(self.t)
 
     @property
     def orders(self) -> list[Order]:
@@ -111,9 +118,11 @@ class Context:
         ``twap`` or ``vwap`` (bars to spread it over; VWAP by the volumes of as many past bars).
         None of them: a market order at the next open.
         """
+        side = 1 if quantity > 0 else -1
+        if not terms:
+            return self._broker.submit(Order(len(self._broker.orders), self.t, symbol, side, abs(quantity)))
         for name in terms:
             known(TERMS, name)
-        side = 1 if quantity > 0 else -1
         size, kind, plan = abs(quantity), _kind(terms), list[float]()
         if kind in ("twap", "vwap"):
             plan = self._plan(kind, size, symbol, int(terms[kind]))
@@ -143,7 +152,7 @@ class Context:
     def order_target_percent(self, share: float, symbol: int = 0, **terms: Any) -> Order | None:
         """Order towards ``share`` of the equity in whole lots, priced at this close."""
         lot = self._broker.costs.lot
-        wanted = math.floor(share * self._broker.equity / self.bars[symbol].close / lot) * lot
+        wanted = math.floor(share * self.equity / self.bars[symbol].close / lot) * lot
         return self.order_target(wanted, symbol, **terms)
 
     def cancel(self, order: Order) -> bool:
@@ -151,8 +160,9 @@ class Context:
 
     def _plan(self, kind: Kind, size: float, symbol: int, bars: int) -> list[float]:
         weights = [1.0] * max(bars, 1)
-        if kind == "vwap" and "volume" in self._broker.prices[symbol]:
-            past = self._broker.prices[symbol]["volume"][max(0, self.t + 1 - bars) : self.t + 1]
+        volume = self._broker.prices[symbol].volume
+        if kind == "vwap" and volume:
+            past = volume[max(0, self.t + 1 - bars) : self.t + 1]
             weights = past if len(past) == bars and sum(past) > 0 else weights
         total, run = sum(weights), 0.0
         plan = []
@@ -216,28 +226,21 @@ def run_on_bar(
     """
     single = isinstance(bars, Bars)
     listed: list[Bars] = [bars] if isinstance(bars, Bars) else list(bars)
-    prices = [{name: getattr(b, name).tolist() for name in ("open", "high", "low", "close")} for b in listed]
-    if volume is not None:
-        for row, values in zip(prices, np.atleast_2d(volume).tolist(), strict=True):
-            row["volume"] = values
+    rows = [None] * len(listed) if volume is None else np.atleast_2d(np.asarray(volume, np.float64))
+    prices = [Prices(b, row) for b, row in zip(listed, rows, strict=True)]
     options = options or Options()
     broker = Broker(prices, costs or Costs(), options, market, slippage, participation, leverage)
-    views = [Bar(row) for row in prices]
     seen = {name: np.atleast_2d(np.asarray(values, np.float64)).tolist() for name, values in (indicators or {}).items()}
-    context = Context(broker, views, params or {}, seen)
-    shown: Any = views[0] if single else views
-    equity, match, mark = [], broker.match, broker.value
+    context = Context(broker, params or {}, seen)
+    shown: Any = context.bars[0] if single else context.bars
+    match = broker.match
     for t in range(first, len(listed[0])):
-        if broker.open or t >= broker.next_event:
+        if t >= broker.wake:
             match(t)
-        equity.append(mark(t))
         context.t = t
-        for view in views:
-            view.t = t
         on_bar(context, shown)
-    refused = {name: sum(order.reason == name for order in broker.orders) for name in REFUSALS}
-    for order in broker.orders:
-        if order.reason and order.reason not in refused:
-            refused[order.reason] = sum(o.reason == order.reason for o in broker.orders)
-    ledger = np.array(broker.fills, LEDGER) if broker.fills else np.empty(0, LEDGER)
-    return OrderRun(Result(ledger, np.array(equity), refused, first, options.capital, len(listed)), broker.orders)
+    given = Counter(order.reason for order in broker.orders if order.reason)
+    refused = {name: given.pop(name, 0) for name in REFUSALS} | given
+    return OrderRun(
+        Result(broker.ledger(), broker.equity(first), refused, first, options.capital, len(listed)), broker.orders
+    )
