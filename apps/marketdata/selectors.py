@@ -112,6 +112,12 @@ def dataset_to_override(user: User, name: str) -> Dataset | None:
     return found if found.verdict == Verdict.BLOCKED else None
 
 
+def bar_names(user: User | None) -> QuerySet[Dataset, str]:
+    """Return the names of the datasets of bars ``user`` may see, sorted."""
+    rows = dataset_visible(user).filter(archived_at=None, content=Content.BARS)
+    return rows.order_by("name").values_list("name", flat=True).distinct()
+
+
 def dataset_with_symbol(user: User | None, symbol: str) -> Dataset:
     """Return the newest dataset ``user`` may see that has ``symbol``, adjusted prices before raw ones.
 

@@ -29,8 +29,8 @@ class LabelsIn(Schema):
 
 class AgainIn(Schema):
     """Fields of the configuration (``overrides``) and of a backtest's run (``params``: ``start``, ``end``,
-    ``capital``, ``benchmark``, ``market_rules``) that the new session changes; ``time_limit`` in seconds,
-    ``memory_limit_mb``."""
+    ``capital``, ``benchmark``, ``benchmark_dataset``, ``market_rules``) that the new session changes;
+    ``time_limit`` in seconds, ``memory_limit_mb``."""
 
     overrides: dict[str, Any] = {}
     params: dict[str, Any] = {}

@@ -30,7 +30,8 @@ class RunIn(Schema):
 
 
 class BacktestIn(RunIn):
-    """Dates as 2011-01-03, capital in the market's currency, ``benchmark`` a symbol of the data,
+    """Dates as 2011-01-03, capital in the market's currency, ``benchmark`` a symbol of the data
+    or of ``benchmark_dataset`` (another one, as NAME or NAME@VERSION; without a symbol all of it in equal parts),
     ``checkpoint_session`` the training whose best checkpoint decides; ``study`` adds a parameter sweep or a
     walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted).
     ``market_rules`` ``ignore`` leaves out price limits, lots, settlement, charges and suspensions."""
@@ -39,6 +40,7 @@ class BacktestIn(RunIn):
     end: str | None = None
     capital: float | None = None
     benchmark: str | None = None
+    benchmark_dataset: Annotated[str | None, Field(max_length=200)] = None
     market_rules: Literal["", "obey", "ignore"] = ""
     study: Literal["", "sweep", "walk_forward"] = ""
     mode: Literal["", "rolling", "anchored"] = ""

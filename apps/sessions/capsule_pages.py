@@ -19,8 +19,8 @@ from apps.ui.refusals import refusal_text
 
 #: The parts in their order, beside the configuration, which the page shows anyway.
 GROUPS = {
-    "code": N_("Code"), "data": N_("Data"), "checkpoint": N_("Checkpoint"), "seeds": N_("Seed"),
-    "libraries": N_("Libraries"), "device": N_("Device"), "environment": N_("Environment"),
+    "code": N_("Code"), "data": N_("Data"), "benchmark": N_("Benchmark"), "checkpoint": N_("Checkpoint"),
+    "seeds": N_("Seed"), "libraries": N_("Libraries"), "device": N_("Device"), "environment": N_("Environment"),
 }  # fmt: skip
 
 HASH = re.compile("[0-9a-f]{40,64}")

@@ -16,10 +16,12 @@ from typing import Any
 from django.conf import settings
 
 from apps.accounts.engine.redact import redacted
+from apps.marketdata.models import Dataset
 from apps.marketdata.selectors import dataset_panel
 from apps.sessions.engine.capsule import SCHEMA, differences, digest
 from apps.sessions.models import Session
 from apps.sessions.selectors import best_checkpoint, session_folder
+from apps.sessions.services.benchmarks import benchmark_dataset
 from apps.strategies.engine.registry import parse_config, strategy_type
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -99,6 +101,7 @@ def capsule_take(session: Session, *, read_data: bool = False) -> dict[str, Any]
     ``read_data`` reads every byte of the data again and says ``changed`` where it is not what was imported.
     """
     type_key = session.version.strategy.type
+    other = benchmark_dataset(session, session.owner)
     torch = strategy_type(type_key).trains(parse_config(type_key, session.config))
     return {
         "schema": SCHEMA,
@@ -108,7 +111,8 @@ def capsule_take(session: Session, *, read_data: bool = False) -> dict[str, Any]
         "config": session.config,
         "params": session.params,
         "seeds": _seeds(session.config),
-        "data": [_data(session, read_data)],
+        "data": [_data(session.dataset, read_data)],
+        **({} if other is None else {"benchmark": _data(other, read_data)}),
         "checkpoint": _checkpoint(session),
         "code": code(),
         "libraries": libraries(),
@@ -127,8 +131,7 @@ def _seeds(config: dict[str, Any]) -> list[int]:
     return [] if first is None else list(range(int(first), int(first) + int(config.get("seeds") or 1)))
 
 
-def _data(session: Session, read: bool) -> dict[str, Any]:
-    dataset = session.dataset
+def _data(dataset: Dataset, read: bool) -> dict[str, Any]:
     state = "stored"
     if read:
         try:

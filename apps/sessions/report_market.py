@@ -32,6 +32,38 @@ def market_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*rows, *_charges(report, market), *_events(report, market), *_gaps(market)]
 
 
+def benchmark_notes(report: Mapping[str, Any]) -> list[str]:
+    """Return how a benchmark of another dataset was held and laid beside the run; empty for any other."""
+    bench = report["benchmark"]
+    if not bench.get("dataset"):
+        return []
+    found = [
+        _(
+            "The benchmark is data of its own: bought with all money at the first open after the first decision, cost "
+            "of a side included, in parts of a share, and held. Bars are laid beside each other by date: each shows "
+            "the benchmark's newest close of that day or an earlier one."
+        )
+    ]
+    if bench["symbols"] > 1:
+        found.append(_("It is %(count)s instruments in equal parts.") % {"count": numbers.number(bench["symbols"])})
+    if bench["covered"] < bench["bars"]:
+        span = {"start": bench["start"], "end": bench["end"]}
+        shown = {"covered": numbers.number(bench["covered"]), "bars": numbers.number(bench["bars"])}
+        found.append(
+            _(
+                "It has bars from %(start)s to %(end)s: %(covered)s of the run's %(bars)s bars. Outside them its value "
+                "stands still."
+            )
+            % {**span, **shown}
+        )
+    if bench["currency"] and report["currency"] and bench["currency"] != report["currency"]:
+        found.append(
+            _("It is priced in %(currency)s; only its percentages are compared, nothing is converted.")
+            % {"currency": bench["currency"]}
+        )
+    return found
+
+
 def _charges(report: Mapping[str, Any], market: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what was paid to whom; a single one says no more than the fees of the headline."""
     paid: Mapping[str, float] = market.get("charges", {})

@@ -18,7 +18,7 @@ from apps.accounts.identity import signed_in
 from apps.sessions import report_honesty, report_tables, reports
 from apps.sessions.capsule_pages import capsule_context
 from apps.sessions.report_exposure import exposure
-from apps.sessions.report_market import market_rows
+from apps.sessions.report_market import benchmark_notes, market_rows
 from apps.sessions.selectors import session_for_user, session_list
 from apps.strategies.engine.config_allocation import PERIODIC
 from apps.strategies.forms import config_rows
@@ -76,6 +76,7 @@ def _context(session: Any, document: dict[str, Any], page: str | None, open_page
         "refused": reports.refused_rows(document),
         "market": market_rows(document),
         "benchmark": reports.benchmark_name(document),
+        "benchmark_notes": benchmark_notes(document),
         "open": Paginator(positions, PAGE if page is not None else max(len(positions), 1)).get_page(open_page),
         "trades": Paginator(trades[::-1], per_page).get_page(page),
         "groups": config_rows(session.version.strategy.type, session.config),

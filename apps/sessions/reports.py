@@ -146,6 +146,8 @@ def _break_even(report: Mapping[str, Any]) -> tuple[str, str]:
 
 def benchmark_name(report: Mapping[str, Any]) -> str:
     bench = report["benchmark"]
+    if bench.get("dataset"):
+        return str(bench["name"])
     return bench["symbol"] or _(BASELINES.get(bench["name"], bench["name"]))
 
 

@@ -41,6 +41,7 @@ RUN_FIELDS = (
     "end",
     "capital",
     "benchmark",
+    "benchmark_dataset",
     "market_rules",
     "checkpoint_session",
     "override_reason",

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.identity import signed_in
-from apps.marketdata.selectors import dataset_to_override
+from apps.marketdata.selectors import bar_names, dataset_to_override
 from apps.strategies import selectors, services
 from apps.strategies.engine.diff import config_diff
 from apps.strategies.engine.gallery import EXAMPLES, example
@@ -26,6 +26,8 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
 PAGE = 25
+#: Datasets offered as a benchmark; a name can be typed as well.
+MANY_DATASETS = 200
 
 
 @require_safe
@@ -227,6 +229,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "trains": _trains(kind, current.config),
         "editable": selectors.strategy_visible(signed_in(request), write=True).filter(pk=pk).exists(),
         "blocked": dataset_to_override(signed_in(request), str(current.config.get("dataset", ""))),
+        "benchmark_datasets": bar_names(signed_in(request))[:MANY_DATASETS],
         "trainings": selectors.trained_sessions(strategy)[:PAGE],
         "sessions": Paginator(selectors.sessions_of(strategy), PAGE).get_page(request.GET.get("page")),
         "start": current.config.get("test_start") or "",

@@ -87,13 +87,14 @@ def strategy_backtest(
     strategy_id: int, start: str | None = None, end: str | None = None, *, capital: float | None = None,
     benchmark: str | None = None, overrides: Mapping[str, Any] | None = None, version: int | None = None,
     priority: int = 0, study: str | None = None, mode: str | None = None, market_rules: str | None = None,
-    checkpoint_session: int | None = None, time_limit: int | None = None,
+    checkpoint_session: int | None = None, time_limit: int | None = None, benchmark_dataset: str | None = None,
 ) -> Call[m.Session]:  # fmt: skip
-    """Start a backtest; never sent twice by itself. Dates as 2011-01-03, ``study`` sweep or walk_forward."""
+    """Start a backtest; never sent twice by itself. Dates as 2011-01-03, ``study`` sweep or walk_forward,
+    ``benchmark`` a symbol of the data or of ``benchmark_dataset``."""
     body = given({
         "overrides": dict(overrides or {}), "version": version, "priority": priority, "start": start, "end": end,
         "capital": capital, "benchmark": benchmark, "study": study, "mode": mode, "market_rules": market_rules,
-        "checkpoint_session": checkpoint_session, "time_limit": time_limit,
+        "checkpoint_session": checkpoint_session, "time_limit": time_limit, "benchmark_dataset": benchmark_dataset,
     })  # fmt: skip
     return post(f"/api/strategies/{int(strategy_id)}/backtest", one(m.Session), body)
 

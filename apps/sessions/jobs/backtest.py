@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.sessions.capsules import capsule_record
-from apps.sessions.jobs.common import config_of, panel_of, traded_of, write_json
+from apps.sessions.jobs.common import benchmark_for, config_of, panel_of, traded_of, write_json
 from apps.sessions.models import Session
 from apps.sessions.runner.sink import DbSink
 from apps.sessions.selectors import best_checkpoint, session_folder
@@ -44,7 +44,7 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
         start=_day(params.get("start")),
         end=_day(params.get("end")),
         capital=float(params["capital"]),
-        benchmark=params.get("benchmark", ""),
+        benchmark=benchmark_for(session),
         policy=_policy(params.get("checkpoint_session")),
         traded=traded_of(session),
         history=history,

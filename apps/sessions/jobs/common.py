@@ -11,6 +11,8 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.models import Adjustment
 from apps.marketdata.selectors import dataset_comparable, dataset_events, dataset_membership, dataset_panel
 from apps.sessions.models import Session
+from apps.sessions.services.benchmarks import benchmark_dataset
+from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import StrategyConfig
 from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.registry import parse_config
@@ -32,6 +34,15 @@ def traded_of(session: Session) -> Traded:
         dataset_panel(dataset), dataset_events(dataset), dataset.calendar,
         as_traded=dataset.adjustment == Adjustment.RAW, obey=session.params.get("market_rules") != "ignore",
     )  # fmt: skip
+
+
+def benchmark_for(session: Session) -> str | Benchmark:
+    """Return what a backtest is laid against: a symbol of its own data, another dataset, or nothing named."""
+    symbol, other = str(session.params.get("benchmark", "")), benchmark_dataset(session, session.owner)
+    if other is None:
+        return symbol
+    panel = replace(dataset_comparable(other), content_hash=other.content_hash)
+    return Benchmark(panel, str(other), symbol)
 
 
 def config_of(session: Session) -> StrategyConfig:

@@ -21,6 +21,7 @@ from apps.sessions.forecast import need_for, needs_by_likeness
 from apps.sessions.limits import MB, default_time_limit, gpu_room, gpus, memory_ceiling_bytes
 from apps.sessions.models import Kind, Origin, Session
 from apps.sessions.selectors import best_checkpoint, counted_sessions, session_visible
+from apps.sessions.services.benchmarks import check_benchmark
 from apps.sessions.services.transitions import session_command
 from apps.strategies.engine.config import StrategyConfig
 from apps.strategies.engine.registry import parse_config, strategy_type
@@ -32,7 +33,7 @@ STUDIES, MODES = ("sweep", "walk_forward"), ("rolling", "anchored")
 #: Whether a backtest obeys the rules of its market (limits, lots, settlement, charges), which it does unless told.
 OBEY, IGNORE = "obey", "ignore"
 #: What a repeated backtest may change of its run beside the configuration.
-RUN_FIELDS = ("start", "end", "capital", "benchmark", "market_rules", "override_reason")
+RUN_FIELDS = ("start", "end", "capital", "benchmark", "benchmark_dataset", "market_rules", "override_reason")
 LONGEST_REASON = 500
 
 
@@ -52,8 +53,8 @@ def session_create(
     """Create a session of ``version`` and queue it.
 
     ``overrides`` change fields of the configuration for this run only. ``params`` of a backtest:
-    ``start``, ``end`` (ISO dates), ``capital``, ``benchmark``, ``checkpoint_session``, ``market_rules``
-    (``obey`` or ``ignore``), ``study`` with ``mode`` and ``open_holdout``; of either
+    ``start``, ``end`` (ISO dates), ``capital``, ``benchmark`` (a symbol), ``benchmark_dataset``,
+    ``checkpoint_session``, ``market_rules`` (``obey`` or ``ignore``), ``study`` with ``mode`` and ``open_holdout``; of either
     kind ``override_reason`` for data that blocks. Raises ``Refusal``: ``concurrent_limit`` (429),
     ``data_blocked``, ``dates_outside_data``, ``invalid_config`` and the like (422).
     """
@@ -232,12 +233,12 @@ def _check_data(owner: User, dataset: Dataset, config: StrategyConfig, run: dict
     _check_verdict(owner, dataset, run)
     known = set(dataset.symbols.values_list("symbol", flat=True))
     wanted = [config.symbol] if hasattr(config, "symbol") else list(getattr(config, "symbols", ()))
-    for symbol in [*wanted, *([run["benchmark"]] if run.get("benchmark") else [])]:
+    for symbol in wanted:
         if symbol not in known:
             raise Refusal(
                 "unknown_symbol",
                 N_("%(symbol)s is not in %(dataset)s. It has %(known)s."),
-                field="symbol" if symbol in wanted else "benchmark",
+                field="symbol",
                 symbol=symbol,
                 dataset=dataset.name,
                 known=", ".join(sorted(known)[:12]),
@@ -253,6 +254,7 @@ def _check_data(owner: User, dataset: Dataset, config: StrategyConfig, run: dict
             known=", ".join(sorted(dataset.universes)) or "–",
         )
     _check_dates(dataset, {**_config_dates(config), **{name: run.get(name) for name in ("start", "end")}})
+    check_benchmark(owner, dataset, run)
 
 
 def _check_verdict(owner: User, dataset: Dataset, run: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from apps.sessions.engine.states import ACTIVE, Command, State
 from apps.sessions.models import Kind, Session
 from apps.sessions.reports import report_of
 from apps.sessions.selectors import best_checkpoint
+from apps.sessions.services.benchmarks import benchmark_dataset
 from apps.sessions.services.sessions import check_concurrency, check_disk, check_memory
 from apps.sessions.services.transitions import session_command
 from apps.ui.engine.refusal import Refusal
@@ -87,6 +88,15 @@ def _check_inputs(session: Session, actor: User, capsule: dict[str, Any]) -> Non
             N_("%(dataset)s has another content than when session %(session)s ran; it cannot be repeated."),
             field="dataset",
             dataset=str(dataset),
+            session=session.pk,
+        )
+    other = benchmark_dataset(session, actor)
+    if other is not None and capsule.get("benchmark", {}).get("content_hash") != other.content_hash:
+        raise Refusal(
+            "dataset_replaced",
+            N_("%(dataset)s has another content than when session %(session)s ran; it cannot be repeated."),
+            field="benchmark_dataset",
+            dataset=str(other),
             session=session.pk,
         )
     if session.kind == Kind.BACKTEST:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig, StrategyConfig
 from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.markets import TradedMarket
@@ -47,7 +48,7 @@ def backtest(
     start: date | None = None,
     end: date | None = None,
     capital: float,
-    benchmark: str = "",
+    benchmark: str | Benchmark = "",
     policy: Policy | None = None,
     costs: Costs | None = None,
     traded: Traded | None = None,
@@ -62,7 +63,7 @@ def backtest(
     Bars before ``start`` only warm up; the first decision falls at the close of the first bar,
     its fill at the next open. ``start`` empty means where the configuration's unseen part
     begins, else the first bar; ``end`` empty means the last bar. ``benchmark`` is a symbol of
-    the panel, or empty for buying what the strategy may hold, in equal parts, and holding it.
+    the panel, another dataset, or empty for buying what the strategy may hold, in equal parts, and holding it.
     ``costs`` empty means the configuration's. Decisions are made on ``panel``; ``traded`` is what
     orders are filled on, bar for bar, with the rules of its market; empty means ``panel`` and none.
     ``history`` is what was tried of the same idea before; ``check_leaks`` looks for knowledge of the
@@ -75,7 +76,7 @@ def backtest(
     period = _period(config, panel, start, end)
     panel = panel.select(end=period.last)
     execution = Traded(panel, obey=False) if traded is None else traded.until(period.last)
-    if benchmark:
+    if isinstance(benchmark, str) and benchmark:
         _check_prices(panel, [panel.index_of(benchmark)], period.first, "benchmark")
     report_step = _stepper(on_progress)
     decisions = strategy_type(type_key).load("decide")(config, panel, policy)
@@ -89,7 +90,7 @@ def backtest(
     run = player.run(market.costs, 0)
     report_step()
     yardsticks = _yardsticks(market, rows, config)
-    beside = market.hold([panel.index_of(benchmark)]) if benchmark else yardsticks[0].equity
+    beside, told = _beside(benchmark, market, rows, yardsticks[0])
     setting = Setting(
         strategy={"type": type_key, "config": config.model_dump(mode="json")},
         symbols=[panel.symbols[row] for row in rows],
@@ -102,11 +103,7 @@ def backtest(
         capital=capital,
         costs=market.costs,
         fill_rule=_fill_rule(player.options),
-        benchmark={
-            "symbol": benchmark,
-            "name": benchmark
-            or ("equal_parts_held" if yardsticks[0].name == "buy_and_hold" and len(rows) > 1 else yardsticks[0].name),
-        },
+        benchmark=told,
         unseen=_unseen(config, panel.times[period.first :]),
         volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
         closes=execution.weighed(rows)[1],
@@ -125,6 +122,21 @@ def backtest(
     if study:
         document[study] = _study(study, config, market, player.options, dict(study_options or {}), on_progress)
     return document
+
+
+def _beside(
+    benchmark: str | Benchmark, market: TradedMarket, rows: list[int], otherwise: Baseline
+) -> tuple[Floats, dict[str, Any]]:
+    """Return the equity (T,) a run is laid against and what the report says of it."""
+    panel = market.panel
+    if isinstance(benchmark, Benchmark):
+        times = panel.times[market.first :]
+        equity = benchmark.equity(times, panel.frequency, market.capital, market.costs.rate)
+        return equity, benchmark.document(times, panel.frequency)
+    if benchmark:
+        return market.hold([panel.index_of(benchmark)]), {"symbol": benchmark, "name": benchmark}
+    held = otherwise.name == "buy_and_hold" and len(rows) > 1
+    return otherwise.equity, {"symbol": "", "name": "equal_parts_held" if held else otherwise.name}
 
 
 def _study(

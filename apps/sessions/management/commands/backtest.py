@@ -19,7 +19,10 @@ class Command(StartCommand):
         parser.add_argument("--start", default="", help="first day, such as 2005-01-03")
         parser.add_argument("--end", default="", help="last day")
         parser.add_argument("--capital", default="", help="in the market's currency")
-        parser.add_argument("--benchmark", default="", help="a symbol of the data")
+        parser.add_argument("--benchmark", default="", help="a symbol of the data, or of --benchmark-dataset")
+        parser.add_argument(
+            "--benchmark-dataset", default="", help="another dataset to be laid against, NAME[@VERSION]"
+        )
         parser.add_argument(
             "--market-rules", choices=["obey", "ignore"], help="price limits, lots, settlement, charges (default: obey)"
         )
@@ -31,7 +34,7 @@ class Command(StartCommand):
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
         names = (
-            "start", "end", "capital", "benchmark", "market_rules", "checkpoint_session",
-            "study", "mode", "open_holdout",
+            "start", "end", "capital", "benchmark", "benchmark_dataset", "market_rules",
+            "checkpoint_session", "study", "mode", "open_holdout",
         )  # fmt: skip
         return {name: options[name] for name in names if options[name] not in ("", None, False)}

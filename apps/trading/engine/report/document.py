@@ -73,7 +73,7 @@ class Setting:
     capital: float
     costs: Costs
     fill_rule: Mapping[str, Any]
-    benchmark: Mapping[str, str]
+    benchmark: Mapping[str, Any]
     unseen: float
     #: Volume (S, T) of the symbols over ``all_times``, where known.
     volume: Floats | None = None
