@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from apps.marketdata.engine.quotes.book import book_sides
+from apps.marketdata.engine.quotes.feed import Side
 
 
 class FeedKind(models.TextChoices):
@@ -103,8 +105,8 @@ class QuoteFields(models.Model):
     volume = models.FloatField(_("volume"), null=True, blank=True)
     amount = models.FloatField(_("amount"), null=True, blank=True)
     prev_close = models.FloatField(_("previous close"), null=True, blank=True)
-    #: JSON [bids, asks], each of (price, size), best first; empty where there is no book.
-    book = models.TextField(_("book"), blank=True)
+    #: Both sides packed (``engine.quotes.book``); empty where there is no book.
+    book = models.BinaryField(_("book"), blank=True, default=b"")
 
     class Meta:
         abstract = True
@@ -114,10 +116,9 @@ class QuoteFields(models.Model):
         return datetime.fromtimestamp(self.time, UTC)
 
     @property
-    def sides(self) -> tuple[list[list[float]], list[list[float]]]:
-        """Bids and asks."""
-        bids, asks = json.loads(self.book) if self.book else ([], [])
-        return bids, asks
+    def sides(self) -> tuple[Side, Side]:
+        """Bids and asks, each of (price, size), best first."""
+        return book_sides(self.book)
 
 
 class QuoteRecord(QuoteFields):
@@ -139,8 +140,9 @@ class QuoteRecord(QuoteFields):
 class LatestQuote(QuoteFields):
     """The newest quote of a symbol in a feed; ``seq`` is that of its raw quote."""
 
-    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="latest")
-    seq = models.BigIntegerField(_("number"), db_index=True)
+    # No index but the one by feed and symbol: a new quote then changes none, and PostgreSQL writes the row in place.
+    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="latest", db_index=False)
+    seq = models.BigIntegerField(_("number"))
     day = models.IntegerField(_("trading day"), null=True, blank=True)
 
     class Meta:
@@ -156,7 +158,7 @@ class LatestQuote(QuoteFields):
 class MinuteRow(models.Model):
     """A minute of a symbol in a feed; ``minute`` is its end in s since 1970. Kept when raw quotes go."""
 
-    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="minutes")
+    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="minutes", db_index=False)
     symbol = models.CharField(_("symbol"), max_length=32)
     minute = models.BigIntegerField(_("minute"))
     open = models.FloatField(_("open"))

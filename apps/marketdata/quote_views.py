@@ -61,12 +61,12 @@ class Line:
         return self.row.last / self.row.prev_close - 1.0 if self.row.prev_close else None
 
     @property
-    def bid(self) -> list[float] | None:
+    def bid(self) -> tuple[float, float] | None:
         """Best (price, size), None without a book."""
         return next(iter(self.row.sides[0]), None)
 
     @property
-    def ask(self) -> list[float] | None:
+    def ask(self) -> tuple[float, float] | None:
         return next(iter(self.row.sides[1]), None)
 
     @property

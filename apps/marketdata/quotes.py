@@ -81,6 +81,17 @@ def feeds_seen(user: User | None, feed: str = "") -> Seen:
     return Seen(rows)
 
 
+def _feeds_held(user: User | None, feed: str) -> Seen:
+    """As ``feeds_seen``, of the feeds in memory: what may be asked of the database is shared with whom."""
+    rows = board.feeds
+    if user is not None and not user.is_administrator:
+        others = [pk for pk, known in rows.items() if known.owner_id not in (None, user.pk)]
+        shared = set(shared_ids(user, Feed).values_list("object_id", flat=True)) if others else set()
+        rows = {pk: known for pk, known in rows.items() if known.owner_id in (None, user.pk) or pk in shared}
+    held = {pk: (known.name, known.replay) for pk, known in rows.items() if feed in ("", known.name)}
+    return Seen(held) if held or not feed else feeds_seen(user, feed)
+
+
 def symbols_of(text: str | Sequence[str]) -> list[str]:
     """Return the symbols asked for, each once, as we name them; raises ``Refusal`` ``too_many_symbols``."""
     names = text.split(",") if isinstance(text, str) else text
@@ -92,8 +103,8 @@ def symbols_of(text: str | Sequence[str]) -> list[str]:
 
 def latest(user: User | None, symbols: Sequence[str], feed: str = "") -> tuple[dict[str, Held | None], Seen, bool]:
     """Return the newest quote of each symbol, the feeds, and whether this process's memory answered alone."""
-    seen = feeds_seen(user, feed)
     found, hit = board.of(symbols)
+    seen = _feeds_held(user, feed)
     return {symbol: seen.best(found[symbol]) for symbol in symbols}, seen, hit
 
 
@@ -170,10 +181,7 @@ def quote_log(
 
 def record_quote(row: QuoteRecord) -> Quote:
     bids, asks = row.sides
-    return Quote(
-        row.symbol, row.last, row.time, row.received, tuple((p, s) for p, s in bids), tuple((p, s) for p, s in asks),
-        row.volume, row.amount, row.prev_close,
-    )  # fmt: skip
+    return Quote(row.symbol, row.last, row.time, row.received, bids, asks, row.volume, row.amount, row.prev_close)
 
 
 def minute_rows(

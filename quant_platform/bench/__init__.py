@@ -28,7 +28,7 @@ BENCHMARKS: dict[str, str] = {
     "historical": "quant_platform.bench.historical:rows",
 }
 #: Those that measure on either database; the function takes "sqlite", "postgres" or "" (what is in use).
-ON_A_DATABASE = ("push", "start", "http", "metric")
+ON_A_DATABASE = ("push", "start", "http", "metric", "quotes", "historical")
 
 
 @dataclass(frozen=True)

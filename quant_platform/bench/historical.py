@@ -11,7 +11,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from itertools import cycle
@@ -20,6 +19,7 @@ from statistics import median, quantiles
 import psutil
 
 from quant_platform.bench import Row
+from quant_platform.bench.databases import installation, kind_of, server_of
 from quant_platform.bench.measure import wall_seconds
 from quant_platform.bench.peers import say
 from quant_platform.bench.push import BASE, _free_port, _wait_for
@@ -31,10 +31,14 @@ ONE_MS, MANY_MS = 20.0, 300.0
 DATASET = "bench"
 
 
-def rows() -> Sequence[Row]:
-    """Measure one symbol (p95 of many calls, as Arrow and as JSON) and 300 (median, in one request and in batches)."""
-    with tempfile.TemporaryDirectory(prefix="quant-historical-") as folder:
-        env = {**os.environ, "VAR_DIR": folder, "DATABASE_URL": "", "QP_ENV": "development", "QP_API_RATE": "0"}
+def rows(database: str = "") -> Sequence[Row]:
+    """Measure one symbol (p95 of many calls, as Arrow and as JSON) and 300 (median, in one request and in batches).
+
+    On the database in use, or on the one asked for.
+    """
+    server = server_of(database)
+    with installation(server, "historical") as made_for:
+        env = {**made_for, "QP_API_RATE": "0"}
         made = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "quant_platform.bench.historical", str(SYMBOLS)], env=env, cwd=BASE,
             capture_output=True, text=True, check=True,
@@ -48,13 +52,13 @@ def rows() -> Sequence[Row]:
         try:
             _wait_for(port)
             with Client(f"http://127.0.0.1:{port}", scene["token"]) as client:
-                return measure(client, scene["symbols"], psutil.Process(web.pid))
+                return measure(client, scene["symbols"], psutil.Process(web.pid), kind_of(server))
         finally:
             web.terminate()
             web.wait(20)
 
 
-def measure(client: Client, symbols: Sequence[str], web: psutil.Process) -> list[Row]:
+def measure(client: Client, symbols: Sequence[str], web: psutil.Process, kind: str) -> list[Row]:
     """Return the rows; every call asks for another symbol, so that no answer is one given before."""
     # Each line of httpx's log would name 50 symbols.
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -67,10 +71,10 @@ def measure(client: Client, symbols: Sequence[str], web: psutil.Process) -> list
     whole = _taken(web, ROUNDS, lambda: client.run(question))
     batches = _taken(web, ROUNDS, lambda: data.historical(many, dataset=DATASET))
     return [
-        _row("10 years × 1 symbol over HTTP, Arrow: p95", arrow, ONE_MS, p95=True),
-        _row("10 years × 1 symbol over HTTP, JSON: p95", as_json, ONE_MS, p95=True),
-        _row(f"10 years × {MANY} symbols over HTTP, Arrow, one request", whole, MANY_MS),
-        _row(f"10 years × {MANY} symbols over HTTP, Arrow, batches of 50 at once", batches, MANY_MS),
+        _row(f"10 years × 1 symbol over HTTP, Arrow, {kind}: p95", arrow, ONE_MS, p95=True),
+        _row(f"10 years × 1 symbol over HTTP, JSON, {kind}: p95", as_json, ONE_MS, p95=True),
+        _row(f"10 years × {MANY} symbols over HTTP, Arrow, one request, {kind}", whole, MANY_MS),
+        _row(f"10 years × {MANY} symbols over HTTP, Arrow, batches of 50 at once, {kind}", batches, MANY_MS),
     ]
 
 

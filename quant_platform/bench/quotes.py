@@ -1,22 +1,19 @@
 """Quotes: how fast they are stored, how fast one is read while they are, how often memory answers.
 
-On the database of the settings, in an installation of its own: SQLite in a scratch folder, or a scratch database on
-the server that ``DATABASE_URL`` names.
+In an installation of its own: SQLite in a scratch folder, or a scratch database on the server of ``DATABASE_URL``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from quant_platform.bench import Row
-from quant_platform.scratch import scratch_database
+from quant_platform.bench.databases import installation, kind_of, server_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS, QUOTES = 5_000, 60_000
@@ -26,24 +23,17 @@ READS, READ_SECONDS = 5_000, 5.0
 INGESTION, READ_P99, HITS = 20_000.0, 2.0, 0.95
 
 
-def rows() -> Sequence[Row]:
-    """Measure on SQLite, and on PostgreSQL where ``DATABASE_URL`` names a server."""
-    server = os.environ.get("DATABASE_URL", "")
-    found = [*_on("SQLite", "")]
-    if server.startswith("postgres"):
-        with scratch_database(server, "bench") as url:
-            found += _on("PostgreSQL", url)
-    return found
-
-
-def _on(name: str, url: str) -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="quant-bench-") as folder:
-        variables = {**os.environ, "DATABASE_URL": url, "VAR_DIR": folder, "QP_ENV": "test", "REDIS_URL": ""}
+def rows(database: str = "") -> Sequence[Row]:
+    """Measure on the database in use, or on the one asked for."""
+    server = server_of(database)
+    with installation(server, "quotes") as env:
+        variables = {**env, "QP_ENV": "test", "REDIS_URL": ""}
         manage = [sys.executable, str(ROOT / "manage.py")]
         subprocess.run([*manage, "migrate", "--verbosity", "0"], env=variables, check=True, cwd=ROOT)  # noqa: S603
         script = [sys.executable, "-m", "quant_platform.bench.quotes_parts"]
         run = subprocess.run(script, env=variables, check=True, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603
     found: dict[str, Any] = json.loads(run.stdout)
+    name = kind_of(server)
     note = (
         f"{QUOTES:,} quotes of {SYMBOLS:,} symbols with five levels in transactions of 5,000; "
         f"{found['stored']:,.0f} a CPU second of client and server"

@@ -26,8 +26,8 @@ def trace(count: int, symbols: int, seed: int = 7) -> Iterator[list[Any]]:
     from apps.marketdata.engine.quotes import Quote
 
     rng = np.random.Generator(np.random.PCG64(seed))
-    prices = 10.0 + rng.random(symbols) * 90.0
-    volumes = np.zeros(symbols)
+    # Python's own numbers, as JSON and a broker's client give them.
+    prices, volumes = (10.0 + rng.random(symbols) * 90.0).tolist(), [0.0] * symbols
     for start in range(0, count, BATCH):
         chosen = rng.integers(0, symbols, min(BATCH, count - start))
         steps = rng.normal(0.0, 0.01, len(chosen))
@@ -37,9 +37,7 @@ def trace(count: int, symbols: int, seed: int = 7) -> Iterator[list[Any]]:
             volumes[symbol] += 100.0
             bids = tuple((price - 0.01 * level, 100.0 * level) for level in range(1, 6))
             asks = tuple((price + 0.01 * level, 100.0 * level) for level in range(1, 6))
-            batch.append(
-                Quote(f"S{symbol}", float(price), now + at * 1e-6, now, bids, asks, volume=float(volumes[symbol]))
-            )
+            batch.append(Quote(f"S{symbol}", price, now + at * 1e-6, now, bids, asks, volume=volumes[symbol]))
         yield batch
 
 

@@ -1,8 +1,9 @@
 """Where readers find what changed among the latest quotes: the table, or Redis where ``REDIS_URL`` is set.
 
 Both answer one question: which latest quotes changed since I last asked? The answer comes with a cursor for the next
-question. In the table it is a quote's number; numbers appear in their order (``QuoteHead``), so nothing is missed. In
-Redis it is a count of its own, raised in the step that sets the rows.
+question. In the tables it is a quote's number; numbers appear in their order (``QuoteHead``), so nothing is missed, and
+what came behind a number is read from the log, so that setting a latest quote moves no index. In Redis it is a count
+of its own, raised in the step that sets the rows.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import connection
 
 from apps.marketdata.adapters import quote_tables
 
@@ -33,6 +34,8 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[1]); redis.call('EXPIRE', KEYS[2], ARGV[1])
 return count
 """
+#: Quotes that came since for which the log is read; beyond, the latest of each symbol are fewer.
+LOG_SPAN = 10_000
 #: Members of one script: Lua's stack is not endless.
 MEMBERS = 2_000
 Row = tuple[Any, ...]
@@ -41,25 +44,23 @@ Cursor = tuple[str, int] | None
 
 class LatestStore(Protocol):
     def changed(self, after: Cursor) -> tuple[Cursor, list[Row]]:
-        """Return rows (as ``LATEST_COLUMNS``) that changed behind ``after``, None for all, and the next cursor."""
+        """Return rows (``RECORD_COLUMNS``, newer ones later) behind ``after``, None for all, and the next cursor."""
         ...
 
 
 class TableStore:
-    """The table of latest quotes: every process of every host sees it."""
+    """The tables of quotes: every process of every host sees them."""
 
     def changed(self, after: Cursor) -> tuple[Cursor, list[Row]]:
         head = quote_tables.head()
         known = after[1] if after is not None and after[0] == "table" else 0
         if known == head:
             return ("table", head), []
-        names = ", ".join(f'"{name}"' for name in quote_tables.LATEST_COLUMNS)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT {names} FROM {quote_tables.LATEST} WHERE seq > %s",  # noqa: S608 - names of ours
-                [known if known < head else 0],
-            )
-            return ("table", head), list(cursor.fetchall())
+        if 0 < known < head <= known + LOG_SPAN:
+            rows = quote_tables.log_between(known + 1, head)
+            if len(rows) == head - known:  # otherwise some were dropped by their age
+                return ("table", head), rows
+        return ("table", head), quote_tables.latest_rows()
 
 
 class RedisStore:
@@ -87,13 +88,13 @@ class RedisStore:
         except redis.RedisError as error:
             logger.warning("Redis does not answer (%s); latest quotes come from the table.", type(error).__name__)
             return self.table.changed(after)
-        return ("redis", count), [tuple(json.loads(row)) for row in rows if row is not None]
+        return ("redis", count), [_row(text) for text in rows if text is not None]
 
     def publish(self, rows: Iterable[Row]) -> None:
         """Set the newest row of each symbol."""
         import redis
 
-        newest = {f"{row[1]}:{row[2]}": json.dumps(row) for row in rows}
+        newest = {f"{row[1]}:{row[2]}": _text(row) for row in rows}
         flat = [part for pair in newest.items() for part in pair]
         try:
             for start in range(0, len(flat), MEMBERS):
@@ -101,6 +102,16 @@ class RedisStore:
                 self.client.eval(SET, 3, CHANGES, ROWS, COUNT, *given)
         except redis.RedisError as error:
             logger.warning("Redis did not take the latest quotes (%s); the table has them.", type(error).__name__)
+
+
+def _text(row: Row) -> str:
+    """Return a row as JSON, the bytes of its book, which is the last, as base64."""
+    return json.dumps((*row[:-1], b64encode(row[-1]).decode()))
+
+
+def _row(text: str | bytes) -> Row:
+    found = json.loads(text)
+    return (*found[:-1], b64decode(found[-1]))
 
 
 @lru_cache(maxsize=4)
@@ -123,7 +134,7 @@ def store() -> LatestStore:
 
 
 def publish(rows: Iterable[Row]) -> None:
-    """Tell Redis of committed rows (``LATEST_COLUMNS``), oldest first; nothing to do without it."""
+    """Tell Redis of committed rows (``RECORD_COLUMNS``), oldest first; nothing to do without it."""
     found = store()
     if isinstance(found, RedisStore) and rows:
         found.publish(rows)

@@ -1,18 +1,19 @@
-"""The latest quotes in this process's memory, brought up to date from the store at most every 200 ms.
+"""The latest quotes and the feeds in this process's memory, brought up to date at most every 200 ms.
 
-A reader that comes sooner is answered from memory; only what changed is read, whoever wrote it.
+A reader that comes sooner is answered from memory; only the quotes that changed are read, whoever wrote them.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from apps.marketdata.adapters.latest_store import Cursor, LatestStore, Row, store
 from apps.marketdata.engine.quotes import Quote
+from apps.marketdata.engine.quotes.book import book_sides
+from apps.marketdata.models import Feed, FeedKind
 
 #: Seconds for which memory answers alone.
 FRESH = 0.2
@@ -25,6 +26,21 @@ class Held:
     seq: int
     feed_id: int
     quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFeed:
+    """What decides who may see a feed's quotes, and which is preferred. ``owner_id`` None: everybody's."""
+
+    name: str
+    replay: bool
+    owner_id: int | None
+
+
+def feeds_known() -> dict[int, KnownFeed]:
+    """Return all feeds by id."""
+    rows = Feed.objects.order_by().values_list("pk", "name", "kind", "owner_id")
+    return {pk: KnownFeed(name, kind == FeedKind.REPLAY, owner) for pk, name, kind, owner in rows}
 
 
 @dataclass
@@ -44,6 +60,8 @@ class Board:
 
     def __init__(self, source: Callable[[], LatestStore] = store, clock: Callable[[], float] = time.monotonic) -> None:
         self._source, self._clock = source, clock
+        #: All feeds by id, as old as the quotes at most.
+        self.feeds: Mapping[int, KnownFeed] = {}
         #: Rows as they came, by symbol and feed: most are never asked for, so they are read when they are.
         self._symbols: dict[str, dict[int, Row]] = {}
         self._cursor: Cursor = None
@@ -67,6 +85,8 @@ class Board:
             if self._clock() - self._looked < FRESH:  # another thread has looked while we waited
                 return True
             cursor, rows = self._source().changed(self._cursor)
+            # After the quotes: a feed that has given one is known.
+            self.feeds = feeds_known()
             for row in rows:
                 self._symbols.setdefault(row[2], {})[row[1]] = row
             self._cursor, self._looked = cursor, self._clock()
@@ -75,17 +95,13 @@ class Board:
     def forget(self) -> None:
         """Begin anew: a feed was removed, or the database is another one."""
         with self._lock:
-            self._symbols, self._cursor, self._looked = {}, None, float("-inf")
+            self._symbols, self._cursor, self._looked, self.feeds = {}, None, float("-inf"), {}
 
 
 def _held(row: Row) -> Held:
-    seq, feed_id, symbol, moment, received, last, volume, amount, prev_close, book, day = row
-    bids, asks = json.loads(book) if book else ((), ())
-    quote = Quote(
-        symbol, last, moment, received, tuple((price, size) for price, size in bids),
-        tuple((price, size) for price, size in asks), volume, amount, prev_close, day,
-    )  # fmt: skip
-    return Held(seq, feed_id, quote)
+    seq, feed_id, symbol, moment, received, last, volume, amount, prev_close, book = row
+    bids, asks = book_sides(book)
+    return Held(seq, feed_id, Quote(symbol, last, moment, received, bids, asks, volume, amount, prev_close))
 
 
 board = Board()

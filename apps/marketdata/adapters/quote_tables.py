@@ -6,24 +6,27 @@ transaction of the caller, which holds the head (``take_numbers``) until its com
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
 from apps.marketdata.engine.quotes import MinuteBar, Quote
+from apps.marketdata.engine.quotes.book import book_packed
 
 RECORD, LATEST = "marketdata_quoterecord", "marketdata_latestquote"
 MINUTES, HEAD = "marketdata_minuterow", "marketdata_quotehead"
-RECORD_COLUMNS = (
-    "seq", "feed_id", "symbol", "time", "received", "last", "volume", "amount", "prev_close", "book",
-)  # fmt: skip
-LATEST_COLUMNS = (*RECORD_COLUMNS, "day")
-MINUTE_COLUMNS = ("feed_id", "symbol", "minute", "open", "high", "low", "close", "volume", "amount", "count")
-TYPES = {
-    "seq": "bigint", "feed_id": "bigint", "symbol": "text", "book": "text", "day": "integer", "minute": "bigint",
-    "count": "integer",
+REAL = "double precision"
+#: Columns and their types on PostgreSQL.
+RECORD_COLUMNS: Mapping[str, str] = {
+    "seq": "bigint", "feed_id": "bigint", "symbol": "text", "time": REAL, "received": REAL, "last": REAL,
+    "volume": REAL, "amount": REAL, "prev_close": REAL, "book": "bytea",
+}  # fmt: skip
+_NAMES = ", ".join(RECORD_COLUMNS)
+LATEST_COLUMNS: Mapping[str, str] = {**RECORD_COLUMNS, "day": "integer"}
+MINUTE_COLUMNS: Mapping[str, str] = {
+    "feed_id": "bigint", "symbol": "text", "minute": "bigint", "open": REAL, "high": REAL, "low": REAL, "close": REAL,
+    "volume": REAL, "amount": REAL, "count": "integer",
 }  # fmt: skip
 DAY = 86_400
 
@@ -51,71 +54,80 @@ def head() -> int:
     return int(found[0]) if found else 0
 
 
-def row_of(seq: int, feed_id: int, quote: Quote) -> tuple[Any, ...]:
-    book = _book(quote) if quote.bids or quote.asks else ""
-    return (
-        seq, feed_id, quote.symbol, quote.time, quote.received, quote.last, quote.volume, quote.amount,
-        quote.prev_close, book,
-    )  # fmt: skip
+def latest_rows(feed_id: int | None = None) -> list[tuple[Any, ...]]:
+    """Return the newest quotes, of all feeds or one, as rows of ``RECORD_COLUMNS``."""
+    where, values = ("", []) if feed_id is None else (" WHERE feed_id = %s", [feed_id])
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_NAMES} FROM {LATEST}{where}", values)  # noqa: S608 - names of ours
+        return list(cursor.fetchall())
 
 
-def _book(quote: Quote) -> str:
-    """Return bids and asks as JSON. Python writes finite numbers as JSON does, and in half the time."""
-    text = repr((quote.bids, quote.asks)).replace(" ", "").replace(",)", ")")
-    if "n" in text:  # another library's numbers say their type
-        return json.dumps([quote.bids, quote.asks])
-    return text.replace("(", "[").replace(")", "]")
+def log_between(first: int, last: int) -> list[tuple[Any, ...]]:
+    """Return the raw quotes with the numbers ``first`` to ``last`` that are kept, in their order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_NAMES} FROM {RECORD} WHERE seq BETWEEN %s AND %s ORDER BY seq",  # noqa: S608 - names of ours
+            [first, last],
+        )
+        return list(cursor.fetchall())
 
 
 def rows_of(feed_id: int, quotes: Sequence[Quote], first: int) -> list[tuple[Any, ...]]:
-    """Return ``quotes``, numbered from ``first``, as rows of ``LATEST_COLUMNS``."""
-    return [(*row_of(first + at, feed_id, quote), quote.day) for at, quote in enumerate(quotes)]
+    """Return ``quotes``, numbered from ``first``, as rows of ``RECORD_COLUMNS``."""
+    return [
+        (
+            seq, feed_id, quote.symbol, quote.time, quote.received, quote.last, quote.volume, quote.amount,
+            quote.prev_close, book_packed(quote.bids, quote.asks),
+        )
+        for seq, quote in enumerate(quotes, first)
+    ]  # fmt: skip
 
 
 def write(feed_id: int, quotes: Sequence[Quote], minutes: Iterable[MinuteBar], first: int) -> list[tuple[Any, ...]]:
     """Append ``quotes`` as ``first``, ``first + 1``, …, and set the newest of each symbol and its minutes.
 
-    Returns the newest rows (``LATEST_COLUMNS``).
+    Returns the newest rows (``RECORD_COLUMNS``).
     """
     rows = rows_of(feed_id, quotes, first)
-    newest = {row[2]: row for row in rows}
+    newest = {quote.symbol: at for at, quote in enumerate(quotes)}
     bars = [
         (feed_id, bar.symbol, bar.minute, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.amount, bar.count)
         for bar in minutes
     ]
-    _append([row[:-1] for row in rows])
-    _set(LATEST, LATEST_COLUMNS, ("feed_id", "symbol"), list(newest.values()))
+    _append(rows)
+    _set(LATEST, LATEST_COLUMNS, ("feed_id", "symbol"), [(*rows[at], quotes[at].day) for at in newest.values()])
     _set(MINUTES, MINUTE_COLUMNS, ("feed_id", "symbol", "minute"), bars)
-    return list(newest.values())
+    return [rows[at] for at in newest.values()]
 
 
 def _append(rows: list[tuple[Any, ...]]) -> None:
-    names = ", ".join(RECORD_COLUMNS)
+    if connection.vendor == "postgresql":
+        from apps.marketdata.adapters.pg_rows import copy_rows
+
+        ensure_partitions({int(row[4] // DAY) for row in rows})
+        copy_rows(RECORD, RECORD_COLUMNS, rows)
+        return
+    names, marks = ", ".join(RECORD_COLUMNS), ", ".join(["%s"] * len(RECORD_COLUMNS))
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            ensure_partitions({int(row[4] // DAY) for row in rows})
-            with cursor.copy(f"COPY {RECORD} ({names}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-            return
-        marks = ", ".join(["%s"] * len(RECORD_COLUMNS))
-        cursor.executemany(f"INSERT INTO {RECORD} ({names}) VALUES ({marks})", rows)  # noqa: S608
+        cursor.executemany(f"INSERT INTO {RECORD} ({names}) VALUES ({marks})", rows)  # noqa: S608 - names of ours
 
 
-def _set(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+def _set(table: str, columns: Mapping[str, str], key: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Insert or replace ``rows`` by ``key``."""
     if not rows:
         return
     names = ", ".join(f'"{name}"' for name in columns)
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in key)
     conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    if connection.vendor == "postgresql":
+        from apps.marketdata.adapters.pg_rows import run_with_arrays
+
+        arrays = ", ".join(f"%b::{kind}[]" for kind in columns.values())
+        statement = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {conflict}"  # noqa: S608
+        run_with_arrays(statement, list(zip(columns.values(), zip(*rows, strict=True), strict=True)))
+        return
+    marks = ", ".join(["%s"] * len(columns))
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            arrays = ", ".join(f"%s::{TYPES.get(name, 'double precision')}[]" for name in columns)
-            values = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {conflict}", values)  # noqa: S608
-            return
-        marks = ", ".join(["%s"] * len(columns))
         cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}", rows)  # noqa: S608
 
 

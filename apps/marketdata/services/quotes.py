@@ -33,9 +33,8 @@ def quote_of(row: LatestQuote) -> Quote:
     """Return a stored quote as the engine knows it."""
     bids, asks = row.sides
     return Quote(
-        row.symbol, row.last, row.time, row.received, tuple((p, s) for p, s in bids), tuple((p, s) for p, s in asks),
-        row.volume, row.amount, row.prev_close, row.day,
-    )  # fmt: skip
+        row.symbol, row.last, row.time, row.received, bids, asks, row.volume, row.amount, row.prev_close, row.day
+    )
 
 
 def intake_of(feed: Feed) -> Intake:
@@ -73,7 +72,7 @@ class QuoteWriter:
         self._minutes: dict[tuple[str, int], MinuteBar] = {}
         self._doubtful = False
         # What an earlier run stored may not have come to be told.
-        publish(LatestQuote.objects.filter(feed=feed).values_list(*quote_tables.LATEST_COLUMNS))
+        publish(quote_tables.latest_rows(feed.pk))
 
     def take(self, batches: Iterable[list[Quote]]) -> int:
         """Add what is new in ``batches`` to what ``store`` will store; return how many quotes wait."""

@@ -67,7 +67,7 @@ def test_another_database_with_lower_numbers_is_read_anew(writer, board, clock):
 
 
 def test_what_is_in_memory_is_what_is_in_the_table_book_and_all(writer, board):
-    full = told(bids=((1.0, 2.0),), asks=((1.5, 4.0), (1.6, 1.0)), volume=5.0, amount=6.0, prev_close=0.9, day=3)
+    full = told(bids=((1.0, 2.0),), asks=((1.5, 4.0), (1.6, 1.0)), volume=5.0, amount=6.0, prev_close=0.9)
     store(writer, [full])
     found, _hit = board.of(["AAA"])
     assert found["AAA"][0].quote == full

@@ -43,9 +43,9 @@ def test_the_book_and_what_is_unknown_come_back_as_they_were(writer):
     full = told(bids=((1.0, 2.0), (0.5, 3.0)), asks=((1.5, 4.0),), volume=5.0, amount=6.0, prev_close=0.9)
     store(writer, [full, told("BBB")])
     one, other = QuoteRecord.objects.order_by("seq")
-    assert one.sides == ([[1.0, 2.0], [0.5, 3.0]], [[1.5, 4.0]])
+    assert one.sides == (((1.0, 2.0), (0.5, 3.0)), ((1.5, 4.0),))
     assert (one.volume, one.amount, one.prev_close) == (5.0, 6.0, 0.9)
-    assert (other.sides, other.volume, other.prev_close) == (([], []), None, None)
+    assert (other.sides, other.volume, other.prev_close) == (((), ()), None, None)
 
 
 @pytest.mark.parametrize("table", ["RECORD", "LATEST", "MINUTES"])

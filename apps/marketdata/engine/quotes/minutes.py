@@ -29,21 +29,13 @@ class MinuteBar:
     count: int = 0
 
 
-@dataclass(slots=True)
-class _Total:
-    """The day's totals as last told, to take the next ones' difference from."""
-
-    volume: float | None
-    amount: float | None
-    day: int | None
-
-
 class MinuteBars:
     """Keeps the open minute of each symbol; quotes of a symbol must come in the order of time."""
 
     def __init__(self, known: Iterable[Quote] = (), bars: Iterable[MinuteBar] = ()) -> None:
         self._bars = {bar.symbol: bar for bar in bars}
-        self._totals = {quote.symbol: _Total(quote.volume, quote.amount, quote.day) for quote in known}
+        #: The last quote of each symbol, with the day's totals to take the next ones' difference from.
+        self._before = {quote.symbol: quote for quote in known}
 
     def take(self, quotes: Iterable[Quote]) -> list[MinuteBar]:
         """Add quotes and return every bar that changed, those that ended in between among them."""
@@ -59,15 +51,18 @@ class MinuteBars:
         return list(changed.values())
 
     def _add(self, bar: MinuteBar, quote: Quote) -> None:
-        bar.high, bar.low = max(bar.high, quote.last), min(bar.low, quote.last)
-        bar.close = quote.last
+        last = bar.close = quote.last
+        if last > bar.high:
+            bar.high = last
+        elif last < bar.low:
+            bar.low = last
         bar.count += 1
-        total = self._totals.get(quote.symbol)
-        if total is not None:
-            anew = quote.day is not None and total.day is not None and quote.day != total.day
-            bar.volume = _more(bar.volume, total.volume, quote.volume, anew=anew)
-            bar.amount = _more(bar.amount, total.amount, quote.amount, anew=anew)
-        self._totals[quote.symbol] = _Total(quote.volume, quote.amount, quote.day)
+        before = self._before.get(quote.symbol)
+        if before is not None:
+            anew = quote.day is not None and before.day is not None and quote.day != before.day
+            bar.volume = _more(bar.volume, before.volume, quote.volume, anew=anew)
+            bar.amount = _more(bar.amount, before.amount, quote.amount, anew=anew)
+        self._before[quote.symbol] = quote
 
 
 def _more(so_far: float | None, before: float | None, now: float | None, *, anew: bool) -> float | None:
