@@ -15,7 +15,8 @@ COPY . .
 COPY --from=npm /build/node_modules ./node_modules
 # Neither command needs a secret: both run under the development profile at build time.
 RUN VAR_DIR=/tmp/build /opt/venv/bin/python manage.py messages compile \
- && VAR_DIR=/tmp/build /opt/venv/bin/python manage.py collectstatic --noinput
+ && VAR_DIR=/tmp/build /opt/venv/bin/python manage.py collectstatic --noinput \
+ && /opt/venv/bin/python -m compileall -q apps quant_platform
 
 FROM python:3.11-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 QP_ENV=production VAR_DIR=/var/lib/quant BIND=0.0.0.0 PORT=8000

@@ -42,7 +42,9 @@ $(STAMPS)/messages: $(STAMPS)/runtime $(wildcard apps/*/locale/*/LC_MESSAGES/*.p
 	$(PY) manage.py messages compile
 	@touch $@
 
+# Compiled once, also where PYTHONDONTWRITEBYTECODE is set: else each process of a session compiles what it imports.
 setup: $(STAMPS)/runtime $(STAMPS)/npm $(STAMPS)/messages  ## The set-up alone
+	@$(PY) -m compileall -q apps quant_platform
 
 setup-dev: setup $(STAMPS)/dev
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
@@ -17,7 +18,6 @@ from apps.accounts.shares import shared_ids
 from apps.marketdata.engine import store
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
-from apps.marketdata.engine.tape import Tape, load_tape, verify_tape
 from apps.marketdata.engine.universe import Membership
 from apps.marketdata.models import (
     Adjustment,
@@ -32,6 +32,9 @@ from apps.marketdata.models import (
 )
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    from apps.marketdata.engine.tape import Tape
 
 UNKNOWN = N_("There is no dataset %(name)s. You can use %(known)s.")
 UNKNOWN_VERSION = N_("%(name)s has no version %(version)s. It has %(known)s.")
@@ -221,6 +224,8 @@ def dataset_tape(dataset: Dataset, *, verify: bool = False) -> Tape:
     """
     if dataset.content == Content.BARS:
         raise Refusal("no_tape", NO_TAPE, status=409, field="dataset", dataset=str(dataset))
+    from apps.marketdata.engine.tape import load_tape, verify_tape
+
     if verify:
         verify_tape(dataset_folder(dataset), name=str(dataset))
     return load_tape(dataset_folder(dataset), name=str(dataset))

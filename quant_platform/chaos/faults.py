@@ -82,7 +82,7 @@ def kill_web(here: Installation, pk: int) -> None:
 
 def kill_cluster(here: Installation, pk: int) -> None:
     now = here.ask("look", pk)
-    os.killpg(here.service("qcluster").pid, signal.SIGKILL)
+    os.killpg(here.service("launchers").pid, signal.SIGKILL)
     flows(here, pk, "killed cluster", now["attempt"] + 1)
 
 

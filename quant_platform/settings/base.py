@@ -39,14 +39,15 @@ ALLOWED_HOSTS = VALUES["ALLOWED_HOSTS"] or ["localhost", "127.0.0.1", "[::1]", "
 SLOTS = jobs.slot_count(VALUES["SLOTS"], VALUES["QP_SLOT_MEMORY_GB"])
 DEFAULT_FROM_EMAIL = VALUES["EMAIL_FROM"]
 
+# They only change `runserver`; daphne brings twisted with it, a third of the start of every other command.
+RUNSERVER = ["daphne", "whitenoise.runserver_nostatic"] if "runserver" in sys.argv else []
 INSTALLED_APPS = [
-    "daphne",
+    *RUNSERVER,
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "channels",
     "django_q",

@@ -1,16 +1,18 @@
-"""Settings of a session's child process: no web, no admin, so that it starts quickly."""
+"""Settings of every process that serves no page: launchers, reaper, feeds, imports and sessions.
+
+No web, no admin, no log-in: nobody needs them there, and loading them is most of a start. Such a process
+has no addresses either: system checks, which look at them, belong to the web.
+"""
 
 from quant_platform.settings import access
 from quant_platform.settings.base import *  # noqa: F403
 from quant_platform.settings.base import INSTALLED_APPS as ALL_APPS
 
 NOT_NEEDED = {
-    "daphne",
     "channels",
     "django.contrib.admin",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "whitenoise.runserver_nostatic",
     "django_htmx",
     "django_prometheus",
     "apps.monitoring",

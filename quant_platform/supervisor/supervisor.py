@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from apps.sessions.runner.children import SOCKET_VARIABLE, can_fork, child_variables
+from apps.sessions.runner.children import SLIM_SETTINGS, SOCKET_VARIABLE, can_fork, child_variables
 from apps.sessions.runner.process import kill_number, signal_group, suspicion_file
 
 POLL_SECONDS = 0.2
@@ -216,6 +216,7 @@ def services(
             # numpy's BLAS starts its threads on import, which a fork would lose; torch has its own.
             child = environment | child_variables(slots)
             found.append(Service("warm", [*wrapped, manage, "warm_children"], child, grace=14.0))
-        found.append(Service("cluster", [*wrapped, manage, "qcluster"], environment, grace=12.0))
-        found.append(Service("reaper", [*wrapped, manage, "reap"], environment, grace=3.0))
+        slim = environment | SLIM_SETTINGS
+        found.append(Service("cluster", [*wrapped, manage, "launchers"], slim, grace=12.0))
+        found.append(Service("reaper", [*wrapped, manage, "reap"], slim, grace=3.0))
     return found

@@ -91,7 +91,7 @@ def cancel_a_stopped_child(here: Installation, pk: int) -> int:
 
 def kill_idle_workers(here: Installation) -> None:
     """The cluster may go deaf by this; the supervisor has to notice."""
-    (sentinel,) = here.service("qcluster").children()
+    (sentinel,) = here.service("launchers").children()
     for worker in sentinel.children():
         worker.kill()
 

@@ -43,6 +43,9 @@ def test_the_web_process_serves_pages_without_heavy_libraries(tmp_path):
 import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "quant_platform.settings"
 import quant_platform.asgi
+import quant_platform.urls
+early = [name for name in ("pandas", "httpx", "twisted") if name in sys.modules]
+assert not early, early
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from django.contrib.auth import get_user_model

@@ -58,6 +58,10 @@ def test_the_image_is_built_in_stages_runs_as_nobody_special_and_is_checked():
     assert "HEALTHCHECK" in last_stage
 
 
+def test_the_image_holds_compiled_code_since_its_user_cannot_write_any():
+    assert re.search(r"-m compileall -q apps quant_platform", dockerfile())
+
+
 def test_the_image_copies_only_what_is_in_the_repository():
     for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile(), re.M):
         for source in sources.split():

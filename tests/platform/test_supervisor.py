@@ -42,7 +42,7 @@ def watch(tmp_path, monkeypatch):
 
 
 def test_a_cluster_that_runs_nothing_is_renewed_at_once(watch):
-    watch.cluster.group = [Process("python", "manage.py", "qcluster"), Process()]
+    watch.cluster.group = [Process("python", "manage.py", "launchers"), Process()]
     watch.it.worker_died = True
     watch.it._look()
     assert watch.ended

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import FIELDS, BarPanel
@@ -18,6 +18,9 @@ from apps.marketdata.engine.store import row_mask, walk
 from apps.marketdata.engine.universe import Membership
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DUPLICATE = N_(
     "%(file)s, line %(line)s: the bar of %(symbol)s at %(time)s was there before, "
@@ -100,6 +103,8 @@ def assemble(parts: Sequence[RawBars], *, currency: str = "", keep_duplicates: b
 
 def continued(held: BarPanel, parts: Sequence[RawBars]) -> list[RawBars]:
     """Return the last bar held of each symbol whose new rows all come after it, as a part to stand before them."""
+    import pandas as pd
+
     rows_of = [pd.DataFrame({"symbol": part.symbol, "time": part.time.astype("datetime64[ns]")}) for part in parts]
     first = pd.concat(rows_of).groupby("symbol")["time"].min().to_dict() if rows_of else {}
     rows, columns, names = [], [], []
@@ -130,6 +135,8 @@ def _refuse_mixed(parts: Sequence[RawBars]) -> None:
 
 
 def _one_table(parts: Sequence[RawBars]) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "part": np.repeat(np.arange(len(parts)), [len(part.line) for part in parts]),
@@ -146,6 +153,8 @@ def _one_table(parts: Sequence[RawBars]) -> pd.DataFrame:
 
 def _order_findings(part: RawBars) -> list[Finding]:
     """Say once per file when its rows were not oldest first (within a symbol)."""
+    import pandas as pd
+
     order = pd.DataFrame({"symbol": pd.Categorical(part.symbol), "time": part.time})
     steps = order.groupby("symbol", observed=True)["time"].diff().dt.total_seconds().to_numpy()
     backward = steps < 0
@@ -160,6 +169,8 @@ def _order_findings(part: RawBars) -> list[Finding]:
 
 def _duplicates(table: pd.DataFrame, repeated: pd.Series, parts: Sequence[RawBars]) -> list[Finding]:
     """One finding per repeated bar, naming the file and line of its first appearance."""
+    import pandas as pd
+
     first = table[~repeated].drop_duplicates(["symbol", "time"]).set_index(["symbol", "time"])
     later = table.loc[repeated]
     origin = first.loc[pd.MultiIndex.from_frame(later[["symbol", "time"]])]
@@ -183,6 +194,8 @@ def _duplicates(table: pd.DataFrame, repeated: pd.Series, parts: Sequence[RawBar
 
 def _completed(table: pd.DataFrame) -> pd.DataFrame:
     """Join rows of one (symbol, time): of each field the first value known."""
+    import pandas as pd
+
     keys = ["symbol", "time"]
     twice = table.duplicated(keys, keep=False)
     joined = table[twice].groupby(keys, observed=True, sort=False).first().reset_index()

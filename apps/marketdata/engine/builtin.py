@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from apps.marketdata.engine.assemble import Imported, RawBars, assemble
 from apps.ui.engine.refusal import Refusal
@@ -45,6 +44,8 @@ def sample_path() -> Path:
 
 
 def _rows() -> RawBars:
+    import pandas as pd
+
     with gzip.open(sample_path(), "rt", encoding="ascii") as file:
         table = pd.read_csv(file)
     return RawBars(

@@ -12,6 +12,7 @@ from django.conf import settings
 from apps.sessions.capsules import capsule_record
 from apps.sessions.jobs.common import benchmark_for, config_of, panel_of, traded_of, write_json
 from apps.sessions.models import Session
+from apps.sessions.runner.process import imported
 from apps.sessions.runner.sink import DbSink
 from apps.sessions.selectors import best_checkpoint, session_folder
 from apps.sessions.verifying import ledger_of
@@ -26,6 +27,7 @@ from apps.ui.engine.text import N_
 
 def run(session: Session, sink: DbSink) -> dict[str, Any]:
     """Backtest, write the report and return the session's result columns."""
+    imported()
     params = session.params
 
     def on_progress(done: float, total: float, unit: str = "bar") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.models import Adjustment
@@ -14,8 +14,10 @@ from apps.sessions.models import Session
 from apps.sessions.services.benchmarks import benchmark_dataset
 from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import StrategyConfig
-from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.registry import parse_config
+
+if TYPE_CHECKING:
+    from apps.strategies.engine.execution import Traded
 
 
 def panel_of(session: Session) -> BarPanel:
@@ -29,6 +31,8 @@ def panel_of(session: Session) -> BarPanel:
 
 def traded_of(session: Session) -> Traded:
     """Return the bars orders are filled on, as they were traded where the data tells, and their market."""
+    from apps.strategies.engine.execution import Traded
+
     dataset = session.dataset
     return Traded(
         dataset_panel(dataset), dataset_events(dataset), dataset.calendar,

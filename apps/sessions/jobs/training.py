@@ -8,6 +8,7 @@ from typing import Any
 from apps.sessions.capsules import capsule_record
 from apps.sessions.jobs.common import config_of, panel_of, write_json
 from apps.sessions.models import Session
+from apps.sessions.runner.process import imported
 from apps.sessions.runner.sink import DbSink
 from apps.sessions.selectors import session_folder
 from apps.strategies.engine.registry import strategy_type
@@ -21,6 +22,7 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
     kind = strategy_type(session.version.strategy.type)
     config, panel = config_of(session), panel_of(session)
     train = kind.load("train")
+    imported()
     capsule_record(session)
     if session.verifies_id is None:
         _count(session)

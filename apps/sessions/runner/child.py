@@ -11,7 +11,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from apps.sessions import verifying
 from apps.sessions.engine.resources import Gpus, roomiest
 from apps.sessions.engine.states import Command, State
 from apps.sessions.models import Session
@@ -68,6 +67,8 @@ def _work(session: Session, sink: DbSink) -> dict[str, Any]:
     job: Callable[[Session, DbSink], dict[str, Any]] = getattr(import_module(module), name)
     if session.verifies_id is None:
         return job(session, sink)
+    from apps.sessions import verifying
+
     verifying.prepare(session)
     result = job(session, sink)
     sink.flush()  # The comparison reads the curves from the log.

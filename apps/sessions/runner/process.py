@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -29,6 +30,18 @@ def be_modest() -> None:
         os.nice(5)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
+
+
+def importing() -> None:
+    """Collect no garbage until ``imported``: modules make none, and looking for it is a tenth of their time."""
+    gc.disable()
+
+
+def imported() -> None:
+    """Collect garbage again after ``importing``, but never look through what was imported."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 class HasPid(Protocol):

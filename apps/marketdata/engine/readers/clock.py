@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.readers.numbers import shorten
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BAD = N_("%(file)s, line %(line)s, column %(column)s: “%(value)s” is not a time like “%(example)s”. Correct it.")
 UNKNOWN = N_(
@@ -81,6 +83,8 @@ class Times:
 
 def parse_times(texts: pd.Series, where: Where, *, date_order: str = "") -> Times:
     """Return the times of (N,) texts; raises ``Refusal`` ``bad_time`` or ``ambiguous_dates``."""
+    import pandas as pd
+
     codes, unique = pd.factorize(texts)
     cells = pd.Series(unique, dtype=str).str.strip()
     if not len(cells) or (cells == "").any():
@@ -132,6 +136,8 @@ def _written(cells: pd.Series, where: Where, first: NDArray[np.int64], date_orde
 
 
 def _which_first(parts: pd.DataFrame, cells: pd.Series, where: Where, date_order: str) -> pd.DataFrame:
+    import pandas as pd
+
     a, b = (pd.to_numeric(parts[name]) for name in ("a", "b"))
     order = date_order or ("dmy" if (a > 12).any() else "mdy" if (b > 12).any() else "")
     if not order:
@@ -141,6 +147,8 @@ def _which_first(parts: pd.DataFrame, cells: pd.Series, where: Where, date_order
 
 
 def _wall(parts: pd.DataFrame) -> NDArray[np.datetime64]:
+    import pandas as pd
+
     def number(name: str) -> pd.Series:
         column = parts[name] if name in parts else pd.Series(np.nan, index=parts.index)
         return pd.to_numeric(column, errors="coerce")
@@ -163,6 +171,8 @@ def _wall(parts: pd.DataFrame) -> NDArray[np.datetime64]:
 
 def _instants(parts: pd.DataFrame, wall: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Return UTC where the text carries an offset, NaT elsewhere."""
+    import pandas as pd
+
     if "z" not in parts or not parts["z"].notna().any():
         return np.full(len(wall), np.datetime64("NaT", "ns"))
     zone = parts["z"].replace({"Z": "+0000", "UTC": "+0000"}).str.replace(":", "")
@@ -187,6 +197,8 @@ def bar_times(
 
     ``daily`` None: where every time shows the same clock.
     """
+    import pandas as pd
+
     if is_daily(times.wall) if daily is None else daily:
         return times.wall.astype("datetime64[D]").astype("datetime64[ns]"), True
     naive = np.isnat(times.utc)

@@ -13,9 +13,9 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -26,6 +26,9 @@ from apps.marketdata.engine.readers.options import MEGABYTE, ReadOptions
 from apps.marketdata.engine.readers.tables import TOO_LARGE, UNREADABLE, Table, _cells, decode
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRADE = ("time", "open", "high", "low", "close", "volume")
 QUOTE = (
@@ -199,6 +202,8 @@ def contract(layout: Layout, member: str) -> str:
 def _times(
     path: Path, column: pa.ChunkedArray, layout: Layout, options: ReadOptions, table: Table
 ) -> tuple[NDArray[np.datetime64], bool]:
+    import pandas as pd
+
     where = Where(path.name, "time", table.lines)
     zone = ZONES.get(layout.security, "UTC") if options.time_zone == "UTC" else options.time_zone
     texts = pd.Series(column.to_numpy(zero_copy_only=False), dtype=str)
@@ -214,6 +219,8 @@ def _times(
 
 def milliseconds(path: Path, texts: pd.Series, where: Where) -> NDArray[np.datetime64]:
     """Return the wall clock of milliseconds after midnight of the day in the file's name."""
+    import pandas as pd
+
     found = DAY_IN_NAME.match(path.name)
     counts = pd.to_numeric(texts, errors="coerce")
     if not found or counts.isna().any():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -23,6 +23,9 @@ from apps.marketdata.engine.readers.wide import numbered, read_wide, without_dat
 from apps.marketdata.engine.symbols import canonical
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_SYMBOL = N_("%(file)s, line %(line)s, column %(column)s: the symbol is empty. Fill it in or remove the line.")
 NO_TIME = N_("%(file)s, line %(line)s, column %(column)s: the time is empty. Fill it in or remove the line.")
@@ -87,6 +90,8 @@ def _in_shares(
 
 
 def _symbols(table: Table, position: int | None, options: ReadOptions) -> NDArray[np.object_]:
+    import pandas as pd
+
     plain_name = canonical if options.symbols == "normal" else str
     if position is None or options.symbol:
         name = options.symbol or plain_name(symbol_of_file(table.file))
@@ -105,6 +110,8 @@ def _symbols(table: Table, position: int | None, options: ReadOptions) -> NDArra
 
 
 def _texts(column: pa.ChunkedArray) -> pd.Series:
+    import pandas as pd
+
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return pd.Series(column.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False), dtype=str)

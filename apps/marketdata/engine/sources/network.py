@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    import httpx
 
 BAD_URL = N_("“%(url)s” is not an address: write https://host/path.")
 USER_IN_URL = N_("Do not write a password into the address: keep it as a secret and choose it below.")
@@ -161,6 +162,8 @@ class Network:
 
     def _hop(self, url: httpx.URL, target: Path, headers: Mapping[str, str], deadline: float) -> Answer | str:
         """Ask one address: return the answer, or where it redirects to."""
+        import httpx
+
         address = self.pin(url.host, port_of(url))
         pinned = url.copy_with(host=f"[{address}]" if ":" in address else address)
         wait = httpx.Timeout(min(STEP_SECONDS, self.seconds))
@@ -202,6 +205,8 @@ class Network:
 @contextmanager
 def _told(host: str, seconds: float) -> Iterator[None]:
     """Say what failed in a sentence; the library's own words may hold the address with its secrets."""
+    import httpx
+
     try:
         yield
     except httpx.TimeoutException as error:
@@ -217,6 +222,8 @@ def port_of(url: httpx.URL) -> int:
 
 def checked_url(text: str) -> httpx.URL:
     """Return the address if it is http or https with a host and without a password. Raises ``Refusal``."""
+    import httpx
+
     try:
         url = httpx.URL(text)
         named = HOST.fullmatch(url.raw_host.decode("ascii"))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.assemble import STEPS, TOO_LARGE, Imported
@@ -180,6 +179,8 @@ class _Bars:
                 for name in names}, unfinished  # fmt: skip
 
     def _time_keys(self, time: NDArray[np.int64]) -> NDArray[np.int64]:
+        import pandas as pd
+
         if self.rule.step < DAY:
             return np.asarray(time // (self.rule.step * 10**9))
         local = pd.DatetimeIndex(time.astype("datetime64[ns]")).tz_localize("UTC").tz_convert(self.zone)

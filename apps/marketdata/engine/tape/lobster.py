@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.findings import Finding
@@ -134,6 +133,8 @@ def _read_day(day: Day, options: ReadOptions, writer: TapeWriter, kept: int, on_
 
 
 def _midnight(day: str, zone: str) -> int:
+    import pandas as pd
+
     moment = pd.Timestamp(day).tz_localize(zone)
     return int(moment.tz_convert("UTC").tz_localize(None).as_unit("ns").value)
 

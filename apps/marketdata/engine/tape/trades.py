@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -185,6 +184,8 @@ def trades_of(table: Table, options: ReadOptions) -> Columns:
 
 def by_symbol(table: Table, columns: Columns, options: ReadOptions) -> list[tuple[str, Columns]]:
     """Split the rows by instrument, each part in the order of the table."""
+    import pandas as pd
+
     at = trade_columns(table.header, options.mapping)
     codes, names = pd.factorize(pd.Series(_symbols(table, at.get("symbol"), named(table.file, options, at))))
     if len(names) == 1:
@@ -255,6 +256,8 @@ def times_of(table: Table, at: Mapping[str, int], options: ReadOptions) -> NDArr
 
 def sides_of(table: Table, at: int) -> NDArray[np.int8]:
     """Return 1 for trades a buyer came for, -1 for a seller's, 0 where nobody says."""
+    import pandas as pd
+
     codes, unique = pd.factorize(_texts(table.columns[at]).str.strip().str.lower())
     maker = "maker" in plain(table.header[at]) or plain(table.header[at]) == "m"
     meaning = {**dict.fromkeys(TRUE, -1), **dict.fromkeys(FALSE, 1)} if maker else dict.fromkeys(BUY, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.sessions.runner.process import be_modest, die_with_parent
+from apps.sessions.runner.process import be_modest, die_with_parent, importing
 
 
 class Command(BaseCommand):
@@ -22,6 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         die_with_parent(int(os.environ.get("QP_PARENT_PID", "0")))
         be_modest()
+        importing()
         from apps.sessions.runner.child import run_attempt
 
         sys.exit(run_attempt(options["session"], options["attempt"]))
