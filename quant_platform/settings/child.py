@@ -1,7 +1,7 @@
 """Settings of every process that serves no page: launchers, reaper, feeds, imports and sessions.
 
 No web, no admin, no log-in: nobody needs them there, and loading them is most of a start. Such a process
-has no addresses either: system checks, which look at them, belong to the web.
+has no addresses either.
 """
 
 from quant_platform.settings import access
@@ -21,3 +21,5 @@ NOT_NEEDED = {
 }
 INSTALLED_APPS = [app for app in ALL_APPS if app not in NOT_NEEDED]
 MIDDLEWARE = []
+ROOT_URLCONF = __name__
+urlpatterns: list[str] = []

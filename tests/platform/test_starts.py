@@ -44,6 +44,8 @@ def check(names):
     assert not found, found
 {LAUNCHERS}
 check({(*NO_WEB, *NO_WORK, "httpx", "torch")})
+from django.core.management import call_command
+call_command("check")  # What the reaper starts, a feed of quotes, is checked first, as any command is.
 {TRAINING}
 check({(*NO_WEB, *NO_WORK)})
 assert "torch" in sys.modules
