@@ -233,6 +233,8 @@ class Notice(models.Model):
     url = models.CharField(_("link"), max_length=200, blank=True)
     created = models.DateTimeField(_("time"), default=timezone.now)
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
+    #: When a live page was first told.
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("-id",)

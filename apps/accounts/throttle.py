@@ -1,7 +1,7 @@
 """How many API requests a token, an address or a browser may send in a minute.
 
-A fixed window in the cache: shared by all web processes where ``REDIS_URL`` is set, else this
-process's own. Refused log-ins count against the address whatever token they carried, so that
+A fixed window: in Redis where ``REDIS_URL`` is set, for all hosts, else in counters that the web
+processes of this host share. Refused log-ins count against the address whatever token they carried, so that
 guessing is as slow with a token in hand as without.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
@@ -17,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
 from apps.accounts.api_auth import bearer_of
+from apps.accounts.engine.counters import SharedCounters
 from apps.accounts.requests import client_address
 from apps.ui.problems import problem
 
@@ -25,9 +28,17 @@ WINDOW = 60
 EXEMPT = frozenset({"/api/health", "/api/ready"})
 
 
+@lru_cache(maxsize=1)
+def _counters(folder: Path) -> SharedCounters:
+    return SharedCounters(folder / "cache" / "requests")
+
+
 def used(key: str, now: float) -> int:
     """Count one request of ``key`` in the running window and return how many that makes."""
-    slot = f"throttle:{int(now // WINDOW)}:{key}"
+    window = int(now // WINDOW)
+    if not settings.REDIS_URL:
+        return _counters(Path(settings.VAR_DIR)).count(key, window)
+    slot = f"throttle:{window}:{key}"
     cache.add(slot, 0, WINDOW * 2)
     try:
         return int(cache.incr(slot))

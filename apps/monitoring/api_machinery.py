@@ -13,7 +13,7 @@ from ninja import Query, Router, Schema, Status
 from apps.accounts.identity import signed_in
 from apps.accounts.permissions import require_permission
 from apps.monitoring.selectors.workers import WorkerRow, worker_list, worker_rows
-from apps.sessions.live.registry import connection_close, connection_rows, live_figures
+from apps.sessions.live.registry import connection_close, connection_list, connection_rows, live_figures
 from apps.sessions.services.workers import worker_drain
 
 router = Router(tags=["monitoring"])
@@ -72,7 +72,7 @@ class ConnectionOut(Schema):
 
 
 class LiveOut(Schema):
-    """Of the web process that answers; ``per_second`` counts messages over the last minute."""
+    """Of all web processes; ``per_second`` counts messages over the last minute."""
 
     connections: int
     people: int
@@ -129,13 +129,13 @@ def _drained(request: HttpRequest, worker_id: int, *, draining: bool) -> dict[st
     return worker_document(worker_rows([worker_drain(worker=worker, actor=user, draining=draining)])[0])
 
 
-@router.get("/connections", response=ConnectionsOut, summary="Live connections of this web process")
+@router.get("/connections", response=ConnectionsOut, summary="Live connections")
 def connections(request: HttpRequest, sort: str = "", page: Page = 1, page_size: PageSize = 50) -> dict[str, Any]:
     require_permission(signed_in(request), "user.admin")
-    found = Paginator(connection_rows(sort), page_size)
+    found = Paginator(connection_list(sort), page_size)
     shown = found.get_page(page)
     return {
-        "statistics": vars(live_figures()), "items": [vars(row) for row in shown.object_list],
+        "statistics": vars(live_figures()), "items": [vars(row) for row in connection_rows(shown.object_list)],
         "total": found.count, "page": shown.number, "pages": found.num_pages,
     }  # fmt: skip
 

@@ -18,7 +18,7 @@ from apps.accounts.permissions import require_permission
 from apps.monitoring.engine.resources import resources
 from apps.monitoring.selectors import system
 from apps.monitoring.selectors.workers import lost_rows, worker_list, worker_rows
-from apps.sessions.live.registry import connection_close, connection_rows, live_figures
+from apps.sessions.live.registry import connection_close, connection_list, connection_rows, live_figures
 from apps.sessions.services.workers import worker_drain
 
 PAGE = 20
@@ -67,12 +67,14 @@ def _shown(request: HttpRequest, user: User) -> HttpResponse:
     require_permission(user, "user.admin")
     workers = Paginator(worker_list(user), PAGE).get_page(request.GET.get("page"))
     sort = request.GET.get("sort", "")
+    connections = Paginator(connection_list(sort), PAGE).get_page(request.GET.get("connections"))
     names = list(worker_list(user).values_list("name", flat=True))
     context = {
         "workers": workers,
         "rows": worker_rows(list(workers.object_list)),
         "lost": lost_rows(names),
-        "connections": Paginator(connection_rows(sort), PAGE).get_page(request.GET.get("connections")),
+        "connections": connections,
+        "sockets": connection_rows(connections.object_list),
         "live": live_figures(),
         "queue_age": system.queue_age(),
         "events_per_second": system.events_per_second(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
@@ -13,14 +14,15 @@ from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from apps.marketdata.adapters import quote_tables
-from apps.marketdata.adapters.quote_board import board
 from apps.marketdata.feeds import Health, feed_health
 from apps.marketdata.models import Feed
 from apps.monitoring.engine.resources import resources
 from apps.monitoring.selectors import system
+from apps.sessions.live.presence import living
 from apps.sessions.services.workers import workers_alive
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -38,7 +40,8 @@ class PlatformCollector(Collector):
         for name, text, value in (
             ("quant_queue_age_seconds", "Age of the oldest waiting session.", system.queue_age()),
             ("quant_events_per_second", "Rows of the live log a second, over a minute.", system.events_per_second()),
-            ("quant_sockets", "Live connections of this web process.", system.sockets()),
+            ("quant_sockets", "Live connections of all web processes.", system.sockets()),
+            ("quant_web_processes", "Web processes heard of lately.", living().count()),
             ("quant_workers", "Workers heard of lately.", workers_alive()),
             ("quant_slots", "Sessions that may run at once.", settings.SLOTS),
             ("quant_cpu_ratio", "Share of all cores in use.", machine.cpu),
@@ -50,7 +53,7 @@ class PlatformCollector(Collector):
 
 
 def quote_metrics() -> Iterator[Metric]:
-    """Feeds, the quotes they gave, and how this process reads them."""
+    """Feeds, and the quotes they gave."""
     now = timezone.now()
     rows = [(feed, feed_health(feed, now)) for feed in Feed.objects.filter(Q(wanted=True) | Q(quote_count__gt=0))]
     for name, text, read in FEED_GAUGES:
@@ -71,8 +74,6 @@ def quote_metrics() -> Iterator[Metric]:
             refused.add_metric([feed.name, reason], number)
     yield refused
     yield CounterMetricFamily("quant_quotes", "Quotes stored by all feeds.", quote_tables.head())
-    yield CounterMetricFamily("quant_quote_reads", "Quotes read by this web process.", board.count.reads)
-    yield CounterMetricFamily("quant_quote_hits", "Of these, answered from memory.", board.count.hits)
 
 
 FEED_GAUGES: tuple[tuple[str, str, Callable[[Feed, Health], float | None]], ...] = (
@@ -94,8 +95,17 @@ _platform.register(PlatformCollector())
 
 
 def exposition() -> bytes:
-    """Return the counters of django-prometheus followed by the platform's own."""
-    return generate_latest(REGISTRY) + generate_latest(_platform)
+    """Return what this host's web processes counted, added up, followed by what the database knows."""
+    return generate_latest(counted()) + generate_latest(_platform)
+
+
+def counted() -> CollectorRegistry:
+    """Return the counters of this process, or of all that share a folder for them."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    everybody = CollectorRegistry()
+    MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+    return everybody
 
 
 def may_scrape(request: HttpRequest) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from apps.sessions.live import notices
 from apps.sessions.live.access import protocol_of
 from apps.sessions.live.connection import Connection
 
@@ -29,9 +28,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if code := await self.connection.refusal():
             await self.close(code)
             return
-        if self.connection.user is not None:
-            self.group = notices.group_of(self.connection.user.pk)
-            await self.channel_layer.group_add(self.group, self.channel_name)
         await self.connection.open()
 
     async def _send_text(self, text: str) -> None:
@@ -41,17 +37,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.connection is not None and self.connection.user is not None:
             await self.connection.hear(text_data)
 
-    async def notice_new(self, event: dict[str, Any]) -> None:
-        """A notice for this user, sent to the group by ``live.notices``."""
-        if self.connection is not None:
-            await notices.deliver(self.connection.follower, event)
-
     async def disconnect(self, code: int) -> None:
         await self._leave()
 
     async def _leave(self) -> None:
         connection, self.connection = self.connection, None
-        if connection is not None and connection.user is not None:
-            await self.channel_layer.group_discard(self.group, self.channel_name)
         if connection is not None:
             await connection.close()

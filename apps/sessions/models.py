@@ -236,3 +236,11 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+from apps.sessions.live_models import LiveConnection, WebProcess  # noqa: E402 - beside the session's own
+
+__all__ = [
+    "Attempt", "Checkpoint", "Kind", "LiveConnection", "Origin", "Session", "SessionEvent", "SessionMetric",
+    "SessionTag", "Status", "WebProcess", "Worker",
+]  # fmt: skip

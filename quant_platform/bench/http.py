@@ -59,6 +59,7 @@ class Seen:
     failed: list[str] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
     cpu: float = 0.0
+    processes: int = 1
 
     def of(self, addresses: Mapping[str, int]) -> list[float]:
         return [value for address in addresses for value in self.times.get(address, ())]
@@ -119,23 +120,32 @@ def _state(client: httpx.Client, session: int) -> str:
     return str(client.get(f"/api/sessions/{session}/status").json().get("status", ""))
 
 
-def _web(server: subprocess.Popen[bytes]) -> psutil.Process:
-    """Return the process that answers, among those of the supervisor."""
-    for process in psutil.Process(server.pid).children(recursive=True):
-        if "quant_platform.asgi:application" in process.cmdline() and "daphne" in " ".join(process.cmdline()[:6]):
-            return process
-    raise smoke.SmokeFailed("the web process is not there")
+def _web(server: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the processes that answer, among those of the supervisor."""
+    found = [
+        process for process in psutil.Process(server.pid).children(recursive=True)
+        if "quant_platform.asgi:application" in process.cmdline() and "daphne" in " ".join(process.cmdline()[:6])
+    ]  # fmt: skip
+    if not found:
+        raise smoke.SmokeFailed("no web process is there")
+    return found
 
 
-async def _work(base: str, scene: list[dict[str, Any]], web: psutil.Process) -> Seen:
+def _used(web: list[psutil.Process]) -> float:
+    """Return the CPU seconds that the web processes have used."""
+    return sum(sum(process.cpu_times()[:2]) for process in web)
+
+
+async def _work(base: str, scene: list[dict[str, Any]], web: list[psutil.Process]) -> Seen:
     seen, limits = Seen(), httpx.Limits(max_connections=len(scene) + TRAININGS)
     async with httpx.AsyncClient(base_url=base, timeout=60, limits=limits) as client:
         start = time.monotonic() + 1.0
-        before = sum(web.cpu_times()[:2])
+        before = _used(web)
         people = [_person(client, person, number, start, seen) for number, person in enumerate(scene)]
         together = [_train(client, person, start + SECONDS / 3, seen) for person in scene[:TRAININGS]]
         await asyncio.gather(*people, *together)
-        seen.cpu = (sum(web.cpu_times()[:2]) - before) / (time.monotonic() - start)
+        seen.processes = len(web)
+        seen.cpu = (_used(web) - before) / (time.monotonic() - start)
     return seen
 
 
@@ -211,7 +221,9 @@ def heads(seen: Seen, lost: int, counted: dict[str, Any], kind: str) -> list[Row
     """Return the rows of what is promised as a whole."""
     pages, asked = seen.of(PAGES), seen.of(ASKED)
     people = f"{PEOPLE} people, {kind}"
-    note = f"p50 {statistics.median(pages):.0f} ms of {len(pages)} answers; web {seen.cpu:.0%} of a core"
+    note = (
+        f"p50 {statistics.median(pages):.0f} ms of {len(pages)} answers; {seen.processes} web, {seen.cpu:.0%} of a core"
+    )
     trainings = seen.times.get("POST train", [])
     return [
         Row(f"p95 of pages, {people}", _p95(pages), PAGE_GOAL_MS, "ms", clock="wall", note=note),

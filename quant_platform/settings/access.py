@@ -73,8 +73,12 @@ def _kept(path: Path) -> list[str]:
     return [key]
 
 
-def cache(redis_url: str) -> dict[str, Any]:
-    """Return the cache that counts requests: shared where several hosts serve the web."""
+def cache(redis_url: str, var_dir: Path) -> dict[str, Any]:
+    """Return the cache that all web processes share: Redis where several hosts serve the web, else files."""
     if redis_url:
         return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}
-    return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}
+    return {
+        "BACKEND": "apps.ui.shared_cache.SharedCache",
+        "LOCATION": str(var_dir / "cache" / "shared"),
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }

@@ -22,7 +22,9 @@ try:
     VAR_DIR = Path(VALUES["VAR_DIR"]) if os.path.isabs(VALUES["VAR_DIR"]) else BASE_DIR / VALUES["VAR_DIR"]
     VAR_DIR.mkdir(parents=True, exist_ok=True)
     SECRET_KEY = secret.secret_key(VALUES["SECRET_KEY"], QP_ENV, VAR_DIR)
-    DATABASES = {"default": storage.database(VALUES["DATABASE_URL"], VAR_DIR, pooled="QP_WEB_PROCESS" in os.environ)}
+    WEB_PROCESSES = storage.web_processes(VALUES["QP_WEB_PROCESSES"])
+    pool = storage.pool_size(WEB_PROCESSES) if "QP_WEB_PROCESS" in os.environ else 0
+    DATABASES = {"default": storage.database(VALUES["DATABASE_URL"], VAR_DIR, pool=pool)}
     MAIL = storage.mail(VALUES["EMAIL_URL"])
     VAULT_KEYS = access.vault_keys(VALUES["QP_VAULT_KEYS"], VAR_DIR)
 except SettingError as error:
@@ -107,7 +109,7 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {"default": storage.channel_layer(VALUES["REDIS_URL"])}
 Q_CLUSTER = jobs.cluster(SLOTS)
-CACHES = {"default": access.cache(VALUES["REDIS_URL"])}
+CACHES = {"default": access.cache(VALUES["REDIS_URL"], VAR_DIR)}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.LockingModelBackend"]

@@ -23,6 +23,7 @@ DECLARED: tuple[Setting, ...] = (
     Setting("VAR_DIR", "str", "var", "Folder of the database, datasets, checkpoints, reports and logs."),
     Setting("PORT", "int", 8000, "Port of the web process."),
     Setting("BIND", "str", "127.0.0.1", "Address the web process listens on."),
+    Setting("QP_WEB_PROCESSES", "int", 0, "Web processes that share the port; 0 means min(cores, 4). Windows: one."),
     Setting("LOG_LEVEL", "str", "INFO", "Level of the program's log.", ("DEBUG", "INFO", "WARNING", "ERROR")),
     Setting("EMAIL_URL", "str", "", "smtp://user:password@host:587; empty prints mail to the console."),
     Setting("EMAIL_FROM", "str", "quant-platform@localhost", "Sender of the platform's mail."),

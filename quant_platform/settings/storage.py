@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -11,18 +12,38 @@ from quant_platform.settings.env import SettingError
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;"
 
 
-def database(url: str, var_dir: Path, *, pooled: bool = True) -> dict[str, Any]:
+#: How long a thread of a web process keeps its connection to SQLite.
+SQLITE_SECONDS = 60
+#: Web processes without a declared number, and the connections to PostgreSQL that all of them together keep.
+MOST_PROCESSES, CONNECTIONS = 4, 40
+
+
+def web_processes(declared: int) -> int:
+    """Return how many processes serve the web: as declared, or one a core up to four. Raises ``SettingError``."""
+    if declared < 0:
+        raise SettingError(f"QP_WEB_PROCESSES is {declared}; expected 0 or the number of processes.")
+    return declared or max(1, min(os.cpu_count() or 1, MOST_PROCESSES))
+
+
+def pool_size(processes: int) -> int:
+    """Return the most connections that one of ``processes`` pools."""
+    return max(5, min(20, CONNECTIONS // processes))
+
+
+def database(url: str, var_dir: Path, *, pool: int = 20) -> dict[str, Any]:
     """Return the Django database that ``DATABASE_URL`` names; SQLite in ``var_dir`` without one.
 
     SQLite runs in WAL with IMMEDIATE transactions: a deferred transaction that upgrades
     fails at once whatever its timeout (ADR 0003). PostgreSQL uses psycopg's pool in the web
-    process, since persistent connections leak under ASGI; nowhere else (``pooled`` false),
-    since the cluster forks and a pool does not survive that.
+    processes, since persistent connections leak under ASGI; nowhere else (``pool`` 0), since
+    the cluster forks and a pool does not survive that.
     """
     if not url:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": var_dir / "quant.sqlite3",
+            # Opening is 1.5 ms of work; the threads of a web process are used again.
+            "CONN_MAX_AGE": SQLITE_SECONDS if pool else 0,
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": SQLITE_PRAGMAS},
         }
     parts = urlparse(url)
@@ -36,7 +57,7 @@ def database(url: str, var_dir: Path, *, pooled: bool = True) -> dict[str, Any]:
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}} if pooled else {},
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}} if pool else {},
     }
 
 

@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import psutil
 
 from apps.sessions.runner.children import SLIM_SETTINGS, SOCKET_VARIABLE, can_fork, child_variables
 from apps.sessions.runner.process import kill_number, signal_group, suspicion_file
+from quant_platform.supervisor.web import Web
 
 POLL_SECONDS = 0.2
 #: A service that dies sooner than this after its start waits longer before the next one.
@@ -46,10 +48,12 @@ class Service:
     failures: int = 0
     next_start: float = 0.0
     group: list[psutil.Process] = field(default_factory=list)
+    #: Descriptors it inherits.
+    inherits: tuple[int, ...] = ()
 
     def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own commands
-            self.command, env=self.environment, start_new_session=True
+            self.command, env=self.environment, start_new_session=True, pass_fds=self.inherits
         )
         self.started = time.monotonic()
 
@@ -73,8 +77,11 @@ class Service:
 class Supervisor:
     """Runs services until SIGTERM or SIGINT."""
 
-    def __init__(self, services: list[Service], drain_file: Path, say: Callable[[str], None]) -> None:
-        self.services, self.drain_file, self.say = services, drain_file, say
+    def __init__(
+        self, services: list[Service], drain_file: Path, say: Callable[[str], None], *,
+        listener: socket.socket | None = None,
+    ) -> None:  # fmt: skip
+        self.services, self.drain_file, self.say, self.listener = services, drain_file, say, listener
         self.stopping = self.renew_cluster = self.worker_died = self.called_deaf = False
         self.suspicion = suspicion_file(drain_file)
 
@@ -147,6 +154,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         """No new jobs, then the sessions, then the cluster, then the web."""
+        if self.listener is not None:  # The port closes with the last web process.
+            self.listener.close()
         self.drain_file.parent.mkdir(parents=True, exist_ok=True)
         self.drain_file.touch()
         for service in self.services:
@@ -189,26 +198,17 @@ def is_session(process: psutil.Process) -> bool:
 
 
 def services(
-    base: Path, *, web: bool, worker: bool, bind: str, port: int, drain_file: Path, slots: int = 1, warm: bool = True
+    base: Path, *, drain_file: Path, web: Web | None = None, worker: bool = False, slots: int = 1, warm: bool = True
 ) -> list[Service]:
     """Return the services of this host; the web first, since it is up quickest."""
     environment = {**os.environ, "QP_SUPERVISOR_PID": str(os.getpid()), "QP_DRAIN_FILE": str(drain_file)}
     wrapped = [sys.executable, "-m", "quant_platform.supervisor.tied", str(os.getpid())]
     manage = str(base / "manage.py")
     found = []
-    if web:
-        daphne = [
-            "-m",
-            "daphne",
-            "-b",
-            bind,
-            "-p",
-            str(port),
-            "--application-close-timeout",
-            "3",
-            "quant_platform.asgi:application",
-        ]
-        found.append(Service("web", [*wrapped, *daphne], environment, grace=8.0))
+    if web is not None:
+        for number, more in enumerate(web.environments(), start=1):
+            name = f"web {number}" if web.count > 1 else "web"
+            found.append(Service(name, [*wrapped, *web.command()], environment | more, 8.0, inherits=web.inherits))
     if worker:
         if warm and can_fork():
             # A folder only we may enter: whoever reaches the socket may run sessions.

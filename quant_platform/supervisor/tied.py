@@ -11,11 +11,13 @@ import signal
 import sys
 
 from apps.sessions.runner.process import die_with_parent
+from quant_platform.supervisor.web import adopt_listener
 
 
 def main(arguments: list[str]) -> None:
     die_with_parent(int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_listener()
     os.execv(sys.executable, [sys.executable, *arguments[1:]])  # noqa: S606
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from apps.sessions.live import connection, tailer
 from apps.sessions.live.curves import forget_all
+from apps.sessions.live.presence import presence
 from tests.sessions.live_fixtures import make_session
 
 
@@ -26,13 +27,15 @@ def no_curve_is_remembered():
 
 @pytest.fixture
 async def no_socket_is_left():
-    connection.open_by_user.clear()
+    presence.process = None  # The row of the test before is gone.
+    presence.seats.clear()
     yield
     for one in list(tailer.tailers.values()):
         if one.task is not None:
             one.task.cancel()
             await asyncio.gather(one.task, return_exceptions=True)
     assert not connection.connections
+    assert not presence.seats
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from apps.accounts.notices import notify, register
 from apps.sessions.live import connection, painter, tailer
-from apps.sessions.models import SessionEvent
+from apps.sessions.models import LiveConnection, SessionEvent
 from tests.sessions.live_fixtures import make_session, points
 from tests.sessions.sockets import (
     close_code,
@@ -198,9 +198,10 @@ async def test_a_consumer_that_raises_leaves_nothing_behind(session, alice, monk
     with pytest.raises(RuntimeError):  # noqa: PT012 - whichever of the two sees it first
         await ws.receive_output(timeout=2)
         await ws.wait(timeout=2)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        while await LiveConnection.objects.aexists():
+            await asyncio.sleep(0.01)
     assert connection.connections == {}
-    assert connection.open_by_user[alice.pk] == 0
     assert tailer.tailer().watchers == {}
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from prometheus_client import Counter
+
 from apps.marketdata.adapters.latest_store import Cursor, LatestStore, Row, store
 from apps.marketdata.engine.quotes import Quote
 from apps.marketdata.engine.quotes.book import book_sides
@@ -17,6 +19,9 @@ from apps.marketdata.models import Feed, FeedKind
 
 #: Seconds for which memory answers alone.
 FRESH = 0.2
+#: The same counts for Prometheus, which adds up those of all web processes.
+READS = Counter("quant_quote_reads", "Quotes read by the web processes.")
+HITS = Counter("quant_quote_hits", "Of these, answered from memory.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,12 @@ class Hits:
     reads: int = 0
     hits: int = 0
 
+    def add(self, reads: int, hits: int) -> None:
+        self.reads += reads
+        self.hits += hits
+        READS.inc(reads)
+        HITS.inc(hits)
+
     @property
     def ratio(self) -> float | None:
         return self.hits / self.reads if self.reads else None
@@ -73,8 +84,7 @@ class Board:
         """Return what is held of each of ``symbols``, by feed, and whether memory answered alone."""
         hit = self.refresh()
         found = {symbol: [_held(row) for row in list(self._symbols.get(symbol, {}).values())] for symbol in symbols}
-        self.count.reads += len(found)
-        self.count.hits += len(found) if hit else 0
+        self.count.add(len(found), len(found) if hit else 0)
         return found, hit
 
     def refresh(self) -> bool:

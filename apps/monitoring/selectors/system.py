@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.sessions.engine.states import State
-from apps.sessions.live.tailer import socket_count
+from apps.sessions.live.registry import connection_count
 from apps.sessions.models import Session, SessionEvent, Status
 from apps.sessions.selectors import session_visible
 from apps.sessions.services.workers import workers_alive
@@ -45,8 +45,8 @@ def events_per_second() -> float:
 
 
 def sockets() -> int:
-    """Return how many live connections this web process holds."""
-    return socket_count()
+    """Return how many live connections all web processes hold."""
+    return connection_count()
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from channels.db import database_sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.sessions.live import access, frames
 from apps.sessions.live.follower import Follower
+from apps.sessions.live.presence import Seat, clear_dead, presence
 from apps.sessions.live.tailer import tailer
 from apps.sessions.live.traffic import traffic
 
@@ -27,8 +30,9 @@ LARGEST = 2**63
 UNAUTHENTICATED, FORBIDDEN, BAD_REQUEST, TOO_MANY, COME_BACK = 4401, 4403, 4400, 4429, 4012
 CLOSED_BY_ADMINISTRATOR = 4410
 
-#: Open sockets of this process: by user for the cap, by id for the statistics page.
-open_by_user: Counter[int] = Counter()
+#: How long a socket waits for a seat where all are taken: a page that was left still holds its own for a moment.
+SEAT_SECONDS = 0.5
+#: Open sockets of this process.
 connections: dict[str, Connection] = {}
 
 Send = Callable[[str], Awaitable[None]]
@@ -46,7 +50,7 @@ class Connection:
         self.wanted: dict[int, int] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.closing = False
+        self.seated = False
         self.opened, self.last_activity = timezone.now(), timezone.now()
         self.address = access.address_of(scope)
         self.agent = access.header(scope, b"user-agent")[:200]
@@ -65,19 +69,38 @@ class Connection:
             return BAD_REQUEST
         if not await access.may_watch(user, where.cursors):
             return FORBIDDEN
-        if open_by_user[user.pk] >= settings.QP_SOCKETS_PER_USER:
-            return TOO_MANY
         self.user, self.wanted = user, where.cursors
         self.follower.protocol = access.protocol_of(self.scope)[0]
         self.follower.look = access.look_of(self.scope, user, where)
         self.follower.user_id = user.pk
         self.follower.quotes = where.quotes
+        if not await self._take_seat():
+            self.user = None
+            return TOO_MANY
         return 0
+
+    async def _take_seat(self) -> bool:
+        """Take one of the user's seats; where all are taken forget the dead, wait a moment, and try once more."""
+        admit, most = database_sync_to_async(presence.admit), settings.QP_SOCKETS_PER_USER
+        self.seated = await admit(self.seat(), most)
+        if not self.seated:
+            await database_sync_to_async(clear_dead)()
+            await asyncio.sleep(SEAT_SECONDS)
+            self.seated = await admit(self.seat(), most)
+        return self.seated
+
+    def seat(self) -> Seat:
+        """Return what others see of this connection."""
+        assert self.user is not None  # noqa: S101 (only those who are known have a seat)
+        follower = self.follower
+        return Seat(
+            self.id, self.user.pk, self.address[:64], self.agent, follower.protocol, tuple(sorted(follower.cursors)),
+            self.opened, self.last_activity, follower.messages, len(follower.queue), follower.overflows,
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Join the tail, send what was missed, and start the sender and the heartbeat."""
         assert self.user is not None  # noqa: S101 (refusal() has set it)
-        open_by_user[self.user.pk] += 1
         self.loop = asyncio.get_running_loop()
         connections[self.id] = self
         traffic.opened += 1
@@ -97,9 +120,12 @@ class Connection:
         for task in self.tasks:
             task.cancel()
         self.tasks = []
-        if connections.pop(self.id, None) is not None and self.user is not None:
-            open_by_user[self.user.pk] -= 1
+        if connections.pop(self.id, None) is not None:
             tailer().leave(self.follower)
+        if self.seated:
+            self.seated = False
+            with suppress(DatabaseError):  # The keeper makes up for it.
+                await database_sync_to_async(presence.leave)(self.id)
 
     async def end(self, code: int) -> None:
         """Close the socket with ``code``; its consumer then leaves."""

@@ -6,6 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils import timezone
 
 from apps.sessions.live import frames
 from apps.sessions.live.frames import Batch
@@ -32,6 +35,8 @@ class Follower:
     protocol: str
     look: Look = field(default_factory=Look)
     user_id: int = 0
+    #: Since when it is there.
+    since: datetime = field(default_factory=timezone.now)
     #: Whether to tell this reader that quotes came.
     quotes: bool = False
     limit: int = QUEUE

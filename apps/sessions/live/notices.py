@@ -1,4 +1,4 @@
-"""Notices on their way to the browser: found by the tail, sent to the group of their user.
+"""Notices on their way to the browser: found by the tail of each web process, for its own sockets.
 
 They may be written by a worker, whose process has no sockets, so they are read from the
 database. Rows are looked for by time with an overlap and remembered by id: ids are handed
@@ -7,11 +7,9 @@ out before commits, so "newer than the last id" would miss some.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 
-from channels.layers import get_channel_layer
 from django.db.models import Count
 from django.utils import timezone, translation
 
@@ -22,10 +20,6 @@ from apps.sessions.live.frames import dump
 from apps.sessions.live.source import own_connection
 
 OVERLAP = timedelta(seconds=20)
-
-
-def group_of(user_id: int) -> str:
-    return f"user.{user_id}"
 
 
 @own_connection
@@ -44,20 +38,26 @@ def fresh(users: Iterable[int], known: Iterable[int]) -> list[tuple[Notice, int]
     return [(notice, counts.get(notice.user_id, 0)) for notice in found]
 
 
-async def announce(notice: Notice, unread: int) -> None:
-    layer = get_channel_layer()
-    if layer is not None:
-        said = {name: getattr(notice, name) for name in ("pk", "code", "level", "url", "params")}
-        await layer.group_send(group_of(notice.user_id), {"type": "notice.new", "unread": unread, **said})
+def tell(found: Sequence[tuple[Notice, int]], followers: Iterable[Follower]) -> None:
+    """Hand each notice to the sockets of its user. One that was told before, here or by another process, is not
+    news for a socket that opened later."""
+    for notice, unread in found:
+        for follower in followers:
+            if follower.user_id == notice.user_id and (notice.told_at is None or follower.since <= notice.told_at):
+                follower.put(frame(notice, unread, follower.look.language))
 
 
-def frame(event: dict[str, Any], protocol: str, language: str) -> str:
+@own_connection
+def mark_told(found: Iterable[tuple[Notice, int]]) -> None:
+    """Note that somebody was told; the first time counts."""
+    fresh = [notice.pk for notice, _unread in found if notice.told_at is None]
+    if fresh:
+        Notice.objects.filter(pk__in=fresh, told_at=None).update(told_at=timezone.now())
+
+
+def frame(notice: Notice, unread: int, language: str) -> str:
     """Return a notice in the reader's language."""
     with translation.override(language):
-        text = notice_text(Notice(code=event["code"], params=event["params"]))
-    body = {"id": event["pk"], "level": event["level"], "text": text, "url": event["url"], "unread": event["unread"]}
-    return dump({"type": "notice", "code": event["code"], **body})
-
-
-async def deliver(follower: Follower, event: dict[str, Any]) -> None:
-    follower.put(frame(event, follower.protocol, follower.look.language))
+        text = notice_text(notice)
+    body = {"id": notice.pk, "level": notice.level, "text": text, "url": notice.url, "unread": unread}
+    return dump({"type": "notice", "code": notice.code, **body})

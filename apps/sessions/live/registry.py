@@ -1,23 +1,28 @@
-"""The connections of this web process, for the people who administer it."""
+"""The connections of all web processes, for the people who administer them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.accounts.models import User
 from apps.accounts.permissions import require_permission
 from apps.accounts.services import audit
-from apps.sessions.live.connection import CLOSED_BY_ADMINISTRATOR, Connection, connections
+from apps.sessions.live.connection import CLOSED_BY_ADMINISTRATOR, connections
+from apps.sessions.live.presence import Seat, living, presence, seated
 from apps.sessions.live.traffic import traffic
+from apps.sessions.models import LiveConnection
 
-#: Sort key of the list → what it compares; the order of the keys is that of the columns.
+#: Sort key of the list → the columns it compares; the order of the keys is that of the columns.
 SORTS = {
-    "user": lambda one: (one.user, one.opened), "address": lambda one: (one.address, one.opened),
-    "sessions": lambda one: len(one.sessions), "opened": lambda one: one.opened, "activity": lambda one: one.activity,
+    "user": ("user__username", "opened"), "address": ("address", "opened"), "sessions": ("following", "opened"),
+    "opened": ("opened",), "activity": ("activity",),
 }  # fmt: skip
 
 
@@ -42,7 +47,7 @@ class ConnectionRow:
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """What all sockets of this process do together; ``per_second`` counts messages over a minute."""
+    """What all sockets do together; ``per_second`` counts messages over a minute."""
 
     connections: int
     people: int
@@ -53,52 +58,79 @@ class LiveFigures:
     overflows: int
 
 
-def connection_rows(sort: str = "") -> list[ConnectionRow]:
+def connection_list(sort: str = "") -> QuerySet[LiveConnection]:
     """Return the open connections, the newest first unless ``sort`` names another order: under a page that
     refreshes itself, rows may not change places by themselves."""
-    rows = [_row(one) for one in _open()]
-    key = SORTS.get(sort.lstrip("-"))
-    return sorted(rows, key=key or SORTS["opened"], reverse=sort.startswith("-") if key else True)
+    columns = SORTS.get(sort.lstrip("-"))
+    sign = "-" if columns is None or sort.startswith("-") else ""
+    return seated().select_related("user").order_by(*(f"{sign}{name}" for name in columns or SORTS["opened"]), "pk")
+
+
+def connection_rows(found: Iterable[LiveConnection]) -> list[ConnectionRow]:
+    """Return ``found`` for a page: as of now where this process holds them, else as of their process's last beat."""
+    return [_row(one.user.username, _seat(one)) for one in found]
+
+
+def _seat(row: LiveConnection) -> Seat:
+    mine = connections.get(row.pk)
+    if mine is not None and mine.user is not None:
+        return mine.seat()
+    return Seat(
+        row.pk, row.user_id, row.address, row.agent, row.protocol, tuple(row.sessions), row.opened, row.activity,
+        row.sent, row.waiting, row.overflows,
+    )  # fmt: skip
+
+
+def _row(user: str, seat: Seat) -> ConnectionRow:
+    return ConnectionRow(user=user, **vars(seat))
 
 
 def live_figures() -> LiveFigures:
-    rows: Sequence[ConnectionRow] = connection_rows()
+    """Return the sums over all processes, in two statements."""
+    rows = [_seat(one) for one in seated()]
+    others = living().exclude(pk=presence.process or 0).values_list("messages", "opened", "per_second")
+    said = [*others, (traffic.messages, traffic.opened, traffic.per_second())]
     return LiveFigures(
         connections=len(rows),
         people=len({row.user_id for row in rows}),
         sessions=len({session for row in rows for session in row.sessions}),
-        per_second=traffic.per_second(),
-        messages=traffic.messages,
-        opened=traffic.opened,
+        per_second=sum(rate for _messages, _opened, rate in said),
+        messages=sum(messages for messages, _opened, _rate in said),
+        opened=sum(opened for _messages, opened, _rate in said),
         overflows=sum(row.overflows for row in rows),
     )
+
+
+def connection_count() -> int:
+    """Return how many live connections all web processes hold."""
+    return seated().count()
 
 
 def connection_close(*, actor: User, connection_id: str) -> bool:
     """Close a connection for good: its page says so and does not come back by itself. For administrators.
 
-    False when there is no such connection in this process (any more).
+    The process that holds it does so, within a second where that is another one. False when there is no such
+    connection (any more).
     """
     require_permission(actor, "user.admin")
-    found = next((one for one in _open() if one.id == connection_id), None)
-    if found is None or found.user is None or found.loop is None:
-        return False
-    found.closing = True
-    with contextlib.suppress(RuntimeError):  # Its loop has ended, and the connection with it.
-        asyncio.run_coroutine_threadsafe(found.end(CLOSED_BY_ADMINISTRATOR), found.loop)
-    audit(actor, "connection.close", found.user, {"address": found.address, "agent": found.agent})
+    with transaction.atomic():
+        found = seated().select_related("user").filter(pk=connection_id).first()
+        if found is None or not LiveConnection.objects.filter(pk=found.pk, closing=False).update(closing=True):
+            return False
+        audit(actor, "connection.close", found.user, {"address": found.address, "agent": found.agent})
+    close_here(found.pk)
     return True
 
 
-def _open() -> list[Connection]:
-    return [one for one in tuple(connections.values()) if not one.closing and one.user is not None]
+def close_here(connection_id: str) -> None:
+    """Close a connection if this process holds it; it is left by its consumer."""
+    found = connections.get(connection_id)
+    if found is None or found.loop is None:
+        return
+    with contextlib.suppress(RuntimeError):  # Its loop has ended, and the connection with it.
+        asyncio.run_coroutine_threadsafe(found.end(CLOSED_BY_ADMINISTRATOR), found.loop)
 
 
-def _row(one: Connection) -> ConnectionRow:
-    assert one.user is not None  # noqa: S101 (_open leaves out the others)
-    follower = one.follower
-    return ConnectionRow(
-        one.id, one.user.username, one.user.pk, one.address, one.agent, follower.protocol,
-        tuple(sorted(follower.cursors)), one.opened, one.last_activity,
-        follower.messages, len(follower.queue), follower.overflows,
-    )  # fmt: skip
+def seats_here() -> dict[str, Seat]:
+    """Return the connections that this process holds."""
+    return {one.id: one.seat() for one in tuple(connections.values()) if one.user is not None}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 #: Seconds after which a tail that nobody needs is put away.
 IDLE_SECONDS = 5.0
-SWITCH_SECONDS = 0.0005
 QUOTES_SECONDS = 0.5
 
 
@@ -110,8 +108,6 @@ class Tailer:
         return await self.read(source.catch_up, session, first) or Batch(session, 0, (), head)
 
     async def _run(self) -> None:
-        # A reader waits for the interpreter lock at every row; the default of 5 ms adds up to a late point.
-        sys.setswitchinterval(SWITCH_SECONDS)
         waiter = await Waiter().open()
         try:
             await self._loop(waiter)
@@ -163,14 +159,16 @@ class Tailer:
         self.quotes_head = head
 
     async def _notices(self, *, at_once: bool) -> None:
-        """Send new notices to their users' groups, looking once a second or when a session moved."""
+        """Send new notices to their users' sockets, looking once a second or when a session moved."""
         now, users = asyncio.get_running_loop().time(), {follower.user_id for follower in self.followers}
         if not users or not (at_once or now >= self.notices_at):
             return
         self.notices_at = now + 1.0
-        for notice, unread in await self.read(notices.fresh, users, tuple(self.announced)):
-            self.announced.append(notice.pk)
-            await notices.announce(notice, unread)
+        found = await self.read(notices.fresh, users, tuple(self.announced))
+        if found:
+            self.announced.extend(notice.pk for notice, _unread in found)
+            notices.tell(found, tuple(self.followers))
+            await self.read(notices.mark_told, found)
 
     def _deliver(self, part: Batch) -> None:
         if part.session not in self.watchers:
@@ -190,8 +188,3 @@ def tailer() -> Tailer:
     if loop not in tailers:
         tailers[loop] = Tailer()
     return tailers[loop]
-
-
-def socket_count() -> int:
-    """Return how many live sockets this process holds."""
-    return sum(len(one.followers) for one in tailers.values())
