@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 
 class WebProcess(models.Model):
@@ -14,16 +13,16 @@ class WebProcess(models.Model):
     ``name`` is its place (host, supervisor, slot): who comes after it there takes its place.
     """
 
-    name = models.CharField(_("process"), max_length=120, unique=True)
-    host = models.CharField(_("host"), max_length=120)
+    name = models.CharField(max_length=120, unique=True)
+    host = models.CharField(max_length=120)
     pid = models.PositiveIntegerField()
     #: When the process was started, as the system says: another one may be given its pid.
     born = models.FloatField()
-    started_at = models.DateTimeField(_("started"), default=timezone.now)
-    last_beat = models.DateTimeField(_("last beat"), default=timezone.now)
-    messages = models.PositiveBigIntegerField(_("messages sent"), default=0)
-    opened = models.PositiveBigIntegerField(_("connections opened"), default=0)
-    per_second = models.FloatField(_("messages a second"), default=0.0)
+    started_at = models.DateTimeField(default=timezone.now)
+    last_beat = models.DateTimeField(default=timezone.now)
+    messages = models.PositiveBigIntegerField(default=0)
+    opened = models.PositiveBigIntegerField(default=0)
+    per_second = models.FloatField(default=0.0)
 
     def __str__(self) -> str:
         return self.name
@@ -35,17 +34,17 @@ class LiveConnection(models.Model):
     id = models.CharField(primary_key=True, max_length=32)
     process = models.ForeignKey(WebProcess, on_delete=models.CASCADE, related_name="connections")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="live_connections")
-    address = models.CharField(_("address"), max_length=64, blank=True)
-    agent = models.CharField(_("program"), max_length=200, blank=True)
+    address = models.CharField(max_length=64, blank=True)
+    agent = models.CharField(max_length=200, blank=True)
     protocol = models.CharField(max_length=8)
-    sessions = models.JSONField(_("sessions"), default=list, blank=True)
+    sessions = models.JSONField(default=list, blank=True)
     #: How many these are.
     following = models.PositiveIntegerField(default=0)
-    opened = models.DateTimeField(_("opened"))
-    activity = models.DateTimeField(_("last activity"))
-    sent = models.PositiveBigIntegerField(_("sent"), default=0)
-    waiting = models.PositiveIntegerField(_("waiting"), default=0)
-    overflows = models.PositiveIntegerField(_("overflows"), default=0)
+    opened = models.DateTimeField()
+    activity = models.DateTimeField()
+    sent = models.PositiveBigIntegerField(default=0)
+    waiting = models.PositiveIntegerField(default=0)
+    overflows = models.PositiveIntegerField(default=0)
     #: An administrator has closed it; its process does so.
     closing = models.BooleanField(default=False)
 

@@ -114,7 +114,7 @@ def test_the_number_of_statements_does_not_grow(client, root, alice, make_sessio
         for i in range(count):
             Worker.objects.create(name=f"w{count}-{i}:1", host="h", pid=1)
             make_session(alice, "running", worker=f"w{count}-{i}:1:5")
-        with django_assert_max_num_queries(11):
+        with django_assert_max_num_queries(13):
             assert client.get(URL).status_code == 200
 
 
