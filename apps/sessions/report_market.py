@@ -29,6 +29,10 @@ def market_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((_("Price limits"), _("obeyed") if market["limits"] else _("not obeyed")))
         if market["limits"] and not market["st_known"]:
             rows.append((_("Special treatment (ST)"), _("not told by the data: taken as ordinary")))
+        choice = report.get("fill_rule", {}).get("order_maximum")
+        if market["lots"] and choice:
+            refused = choice == "refuse"
+            rows.append((_("Orders above the market's maximum"), _("refused") if refused else _("split into several")))
     return [*rows, *_charges(report, market), *_events(report, market), *_gaps(market)]
 
 

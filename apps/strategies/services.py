@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import require_permission
 from apps.accounts.services import audit
 from apps.marketdata.selectors import dataset_by_name, require_bars
-from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.registry import FieldError, InvalidConfig, parse_config
 from apps.strategies.models import Stage, Strategy, StrategyVersion
 from apps.ui.engine.refusal import Refusal

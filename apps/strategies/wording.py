@@ -16,6 +16,8 @@ CHOICES = {
     "fixed_shares": N_("Fixed shares"),
     "at_once": N_("At once"),
     "next_bar": N_("Next bar"),
+    "split": N_("Split"),
+    "refuse": N_("Refuse"),
     "constant": N_("Constant"),
     "linear": N_("Falls linearly"),
     "cosine": N_("Falls along a cosine"),

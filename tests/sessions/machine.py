@@ -10,7 +10,7 @@ from typing import Any
 from apps.marketdata.selectors import dataset_folder
 from apps.sessions.models import Session, SessionEvent
 from apps.sessions.services.claim import claim
-from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.ports import Resume, Sink, Stopped, TrainResult
 from apps.strategies.engine.registry import TYPES
 from tests.sessions.live_fixtures import make_dataset, make_session

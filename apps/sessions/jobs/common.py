@@ -13,7 +13,7 @@ from apps.marketdata.selectors import dataset_comparable, dataset_events, datase
 from apps.sessions.models import Session
 from apps.sessions.services.benchmarks import benchmark_dataset
 from apps.strategies.engine.benchmarks import Benchmark
-from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.registry import parse_config
 
 if TYPE_CHECKING:

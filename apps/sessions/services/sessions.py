@@ -23,7 +23,7 @@ from apps.sessions.models import Kind, Origin, Session
 from apps.sessions.selectors import best_checkpoint, counted_sessions, session_visible
 from apps.sessions.services.benchmarks import check_benchmark
 from apps.sessions.services.transitions import session_command
-from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.registry import parse_config, strategy_type
 from apps.strategies.models import StrategyVersion
 from apps.ui.engine.refusal import Refusal

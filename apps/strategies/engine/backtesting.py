@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.benchmarks import Benchmark
-from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig, StrategyConfig
+from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
@@ -306,7 +307,7 @@ def _weights_player(weights: Floats, config: StrategyConfig, options: Options, m
 
 def _options(config: StrategyConfig, capital: float) -> Options:
     """Return how orders are sized: an order that costs more than the cash is cut to it."""
-    options = Options(capital=capital, fraction=1.0, cash_short="reduce")
+    options = Options(capital=capital, fraction=1.0, cash_short="reduce", order_maximum=config.order_maximum)
     if isinstance(config, AlgorithmicTradingConfig):
         return replace(options, allow_short=config.allow_short)
     if isinstance(config, RuleConfig):
@@ -333,4 +334,5 @@ def _fill_rule(options: Options) -> dict[str, Any]:
         "armed": options.armed,
         "allow_short": options.allow_short,
         "cash_short": options.cash_short,
+        "order_maximum": options.order_maximum,
     }

@@ -7,49 +7,13 @@ Percentages and basis points are entered as people say them (5 means 5 %). Texts
 from __future__ import annotations
 
 from datetime import date
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from apps.strategies.engine.config_base import AGENT, DATA, RISK, TASK, StrategyConfig, _x
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
-
-DATA, TASK, AGENT, RISK = N_("Task and data"), N_("Rule"), N_("Agent"), N_("Risk and costs")
-
-
-def _x(group: str, unit: str = "", **more: Any) -> dict[str, Any]:
-    return {"group": group, "unit": unit, **more}
-
-
-class StrategyConfig(BaseModel):
-    """Fields every type has."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: str = Field(
-        "us-daily-adjusted",
-        title=N_("Dataset"),
-        description=N_("Name, or name@version to stay on one version."),
-        json_schema_extra=_x(DATA, widget="dataset"),
-    )
-    commission_bp: float = Field(
-        10.0,
-        ge=0,
-        le=1000,
-        title=N_("Cost, each side"),
-        description=N_("Commission and slippage together, of the traded value."),
-        json_schema_extra=_x(RISK, "bp"),
-    )
-
-    def check_order(self, **dates: date | None) -> None:
-        """Refuse dates that are not in the given order."""
-        known = [(name, value) for name, value in dates.items() if value is not None]
-        for (early, first), (late, second) in pairwise(known):
-            if first >= second:
-                raise Refusal(
-                    "dates_out_of_order", N_("%(late)s must come after %(early)s."), field=late, early=early, late=late
-                )
 
 
 class RuleConfig(StrategyConfig):

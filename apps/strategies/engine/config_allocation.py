@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from apps.marketdata.engine.features.expression import parse
-from apps.strategies.engine.config import DATA, RISK, TASK, StrategyConfig, _x
+from apps.strategies.engine.config_base import DATA, RISK, TASK, StrategyConfig, _x
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine import features, leaks
-from apps.strategies.engine.config import AlgorithmicTradingConfig, LearnedConfig, PortfolioConfig, StrategyConfig
+from apps.strategies.engine.config import AlgorithmicTradingConfig, LearnedConfig, PortfolioConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.leaks import Leak
 from apps.strategies.engine.ports import NamedRule, Policy, TargetPositions, TargetWeights
 from apps.strategies.engine.registry import strategy_type

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from apps.strategies.engine.config import StrategyConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 

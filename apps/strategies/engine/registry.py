@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from apps.strategies.engine.config import AlgorithmicTradingConfig, PortfolioConfig, RuleConfig, StrategyConfig
+from apps.strategies.engine.config import AlgorithmicTradingConfig, PortfolioConfig, RuleConfig
 from apps.strategies.engine.config_allocation import AllocationConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.ui.engine.config import FieldError, InvalidConfig, validated
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_

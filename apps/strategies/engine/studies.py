@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.allocation import decide as decide_weights
 from apps.strategies.engine.allocation import members
-from apps.strategies.engine.config import RuleConfig, StrategyConfig
+from apps.strategies.engine.config import RuleConfig
 from apps.strategies.engine.config_allocation import ONLINE, OPTIMISERS, RANKED, AllocationConfig
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import NamedRule
 from apps.strategies.engine.rules import decide as decide_rule

@@ -59,7 +59,7 @@ def match_trades(ledger: NDArray[np.void]) -> tuple[list[Trade], list[Trade]]:
     """
     open_lots: dict[int, deque[_Lot]] = {}
     closed: list[Trade] = []
-    for fill in ledger:
+    for fill in _orders(ledger):
         symbol, side, left = int(fill["symbol"]), int(fill["side"]), float(fill["quantity"])
         lots = open_lots.setdefault(symbol, deque())
         if fill["reason"] in (DIVIDEND, SPLIT):
@@ -72,6 +72,21 @@ def match_trades(ledger: NDArray[np.void]) -> tuple[list[Trade], list[Trade]]:
         if left > DUST:
             lots.append(_Lot(left, float(fill["price"]), fee, int(fill["bar"]), side))
     return closed, [_open(symbol, lot) for symbol, lots in sorted(open_lots.items()) for lot in lots]
+
+
+def _orders(ledger: NDArray[np.void]) -> NDArray[np.void]:
+    """Return the ledger with what was split into several orders for the market's maximum put together again."""
+    if len(ledger) < 2:
+        return ledger
+    names = ["bar", "symbol", "side", "reason", "price"]
+    begins = np.concatenate([[True], ledger[names][1:] != ledger[names][:-1]]) | (ledger["side"] == 0)
+    if begins.all():
+        return ledger
+    first = np.flatnonzero(begins)
+    found = ledger[first].copy()
+    for name in ("quantity", "fee"):
+        found[name] = np.add.reduceat(ledger[name], first)
+    return found
 
 
 def _act(lots: deque[_Lot], side: int, quantity: float, price: float) -> None:

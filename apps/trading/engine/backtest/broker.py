@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,15 @@ from apps.trading.engine.backtest.account import Account, Prices
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
-from apps.trading.engine.backtest.permits import SAME, after_event, inside, levied, whole_lots
+from apps.trading.engine.backtest.permits import SAME, after_event, child_of, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
 from apps.trading.engine.ledger import DIVIDEND, SPLIT
+from apps.trading.engine.rules.day import within_cage
+from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
 
 #: A bar, and a session, that never comes.
 NEVER = 1 << 62
+Floats = NDArray[np.float64]
 
 
 class Broker(Account):
@@ -44,6 +47,7 @@ class Broker(Account):
         self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
         self._rules = [_rows(market, s) for s in range(len(prices))] if market else []
         self._sessions = _starts(market.day) if market else []
+        self._opens = {0, *self._sessions}
         self._events = list(_moved(market, prices)) if market and market.events else []
         self._next_event = self._events[0].bar if self._events else NEVER
         self.wake = self._next_event
@@ -77,7 +81,7 @@ class Broker(Account):
         if not 0 < quantity < math.inf:
             return "quantity"
         held, lot = self.held[order.symbol], self.costs.lot
-        minimum, step = self._rules[order.symbol][2:4] if self._rules else (lot, lot)
+        minimum, step = self._rules[order.symbol].lots if self._rules else (lot, lot)
         closes = order.side * held < 0 and quantity <= abs(held)
         if not closes and (quantity < minimum or not whole_steps(quantity - minimum, step)):
             return "below_lot" if quantity < minimum else "lot"
@@ -124,7 +128,7 @@ class Broker(Account):
         if order.side > 0 or order.kind != "market":
             return False
         s = order.symbol
-        return bool(self._rules[s][4]) and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
+        return self._rules[s].settles and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
 
     def _act(self, event: Event, t: int) -> None:
         """Let a dividend or split happen to what is held and to the open orders."""
@@ -143,7 +147,7 @@ class Broker(Account):
                 self.write((event.bar, s, 0, SPLIT, part, price, 0.0))
         if event.bar == t:
             self._bare[s] = (self._last(s, t) - event.payout) / event.ratio
-        least, step = self._rules[s][2:4]
+        least, step = self._rules[s].lots
         for order in self.open:
             if order.symbol == s:
                 order.adjust(event.ratio, event.payout, least, step)
@@ -157,13 +161,32 @@ class Broker(Account):
             return self._bare[s]
         return self.prices[s].marks.item(t - 1) if t else 0.0
 
-    def _total(self, order: Order, t: int, notional: float, size: float) -> float:
-        """Return commission, tax and charges of ``size`` shares."""
+    def _one(self, order: Order, t: int, notional: float, size: float) -> float:
+        """Return commission, tax and charges of ``size`` shares in one order to the exchange."""
         is_sell = order.side < 0
         fee = order_fee(notional, size, is_sell, *self._fee)
         if self._charges:
             fee = levied(fee, notional, size, is_sell, *self._charges[order.symbol][t].tolist())
         return fee
+
+    def _total(self, order: Order, t: int, size: float, price: float) -> float:
+        """Return the same in as many orders as it takes."""
+        most, least = self._most(order, t)
+        if size <= most:
+            return self._one(order, t, size * price, size)
+        total, left = 0.0, size
+        while left > 0.0:
+            part = child_of(left, most, least)
+            total += self._one(order, t, part * price, part)
+            left -= part
+        return total
+
+    def _most(self, order: Order, t: int) -> tuple[float, float]:
+        """Return the most shares that one order may hold at bar ``t``, and the least."""
+        if not self._rules:
+            return math.inf, float(self.costs.lot)
+        own = self._rules[order.symbol]
+        return own.most[LIMIT_ORDER if order.kind == "limit" else MARKET_ORDER].item(t), own.lots[0]
 
     def _try(self, order: Order, t: int, room: dict[int, float]) -> None:
         s, bar = order.symbol, self.prices[order.symbol]
@@ -172,8 +195,12 @@ class Broker(Account):
         if order.kind == "market":
             price, slips = bar.open[t], True
         else:
+            if self._outside_cage(order, t):
+                return
             price, slips = touched(order, bar.open[t], bar.high[t], bar.low[t], bar.close[t])
-        if math.isnan(price) or not self._may_trade(order, price, t):
+            if order.kind == "limit" and self._outside_cage(order, t):  # a stop-limit that has just become one
+                return
+        if math.isnan(price) or self._too_large(order, t) or not self._may_trade(order, price, t):
             return
         size = self._size(order, t, bar, room)
         if size <= 0:
@@ -185,11 +212,44 @@ class Broker(Account):
             room[s] = room.get(s, math.inf) - size
             self._fill(order, t, size, price)
 
+    def _outside_cage(self, order: Order, t: int) -> bool:
+        """Refuse a limit order that reaches the market too far through it; the last price stands for its quotes.
+
+        A stop that was reached is measured from the price that reached it.
+        """
+        if order.sent or order.kind != "limit" or not self._rules:
+            return False
+        order.sent = True
+        s = order.symbol
+        cage = self._rules[s].cage
+        if cage is None or math.isnan(cage.item(t, 0)):
+            return False
+        quote = self._last(s, t)
+        if order.stop == order.stop:
+            first = self.prices[s].open[t]
+            quote = max(first, order.stop) if order.side > 0 else min(first, order.stop)
+        elif t in self._opens and self.options.price_cage == "in_session":
+            return False
+        if not quote > 0 or within_cage(order.limit, quote, cage.item(t, 0), cage.item(t, 1), sell=order.side < 0):
+            return False
+        order.refuse("price_cage")
+        return True
+
+    def _too_large(self, order: Order, t: int) -> bool:
+        """Refuse an order above the maximum where it is not to be split; never one that closes a holding."""
+        if self.options.order_maximum != "refuse" or not self._rules:
+            return False
+        held, due = self.held[order.symbol], self._due(order, t)
+        if due <= self._most(order, t)[0] or (order.side * held < 0 and order.left <= abs(held)):
+            return False
+        order.refuse("maximum")
+        return True
+
     def _may_trade(self, order: Order, price: float, t: int) -> bool:
         """Return whether the price limit leaves anyone to trade with: nothing is bought at limit up."""
         if not self._rules:
             return True
-        up, down = self._rules[order.symbol][0].item(t), self._rules[order.symbol][1].item(t)
+        up, down = self._rules[order.symbol].up.item(t), self._rules[order.symbol].down.item(t)
         if price > up + up * SAME or price < down - down * SAME:  # no such trade can have been: the bar is at fault
             return False
         return not (price >= up - up * SAME if order.side > 0 else price <= down + down * SAME)
@@ -200,21 +260,24 @@ class Broker(Account):
             lost += self.slippage(size, bar.volume[t] if bar.volume else 0.0, price)
         price = price * (1.0 - lost) if order.side < 0 else price * (1.0 + lost)
         if self._rules:
-            price = inside(price, self._rules[order.symbol][0].item(t), self._rules[order.symbol][1].item(t))
+            price = inside(price, self._rules[order.symbol].up.item(t), self._rules[order.symbol].down.item(t))
         return price
 
+    def _due(self, order: Order, t: int) -> float:
+        """Return what is to be traded of the order by bar ``t``."""
+        if not order.plan:
+            return order.left
+        return min(order.left, order.plan[min(t - order.bar - 1, len(order.plan) - 1)] - order.filled)
+
     def _size(self, order: Order, t: int, bar: Prices, room: dict[int, float]) -> float:
-        size, s = order.left, order.symbol
-        step = self._rules[s][3] if self._rules else self.costs.lot
-        whole = True
-        if order.plan:
-            due = order.plan[min(t - order.bar - 1, len(order.plan) - 1)] - order.filled
-            whole, size = due >= size, min(size, due)
+        size, s = self._due(order, t), order.symbol
+        step = self._rules[s].lots[1] if self._rules else self.costs.lot
+        whole = size >= order.left
         if self.participation and bar.volume:
             limit = room.setdefault(s, self.participation * bar.volume[t])
             whole, size = whole and limit >= size, min(size, limit)
         if order.side < 0 and not self.options.allow_short:
-            locked = self.bought[s] if self._rules and self._rules[s][4] else 0.0
+            locked = self.bought[s] if self._rules and self._rules[s].settles else 0.0
             sellable = self.held[s] - locked
             whole, size = whole and sellable >= size, min(size, sellable)
         return size if whole else math.floor(size / step) * step
@@ -229,15 +292,15 @@ class Broker(Account):
         if self.leverage > 1.0:
             gross = sum(abs(h) * self._last(s, t) for s, h in enumerate(self.held) if h)
             power = self.leverage * max(self._before, 0.0) - gross
-        if size * price + self._total(order, t, size * price, size) <= power:
+        if size * price + self._total(order, t, size, price) <= power:
             return size
         fit = 0.0
         if self.options.cash_short == "reduce" and power > 0:
             most = min(size, power / (price * (1.0 + self._fee[0]) + self._fee[1]))
             lot = float(self.costs.lot)
-            least, step = self._rules[order.symbol][2:4] if self._rules else (lot, lot)
+            least, step = self._rules[order.symbol].lots if self._rules else (lot, lot)
             fit = whole_lots(most, least, step) if self._rules else math.floor(most / lot) * lot
-            while fit >= least and fit * price + self._total(order, t, fit * price, fit) > power:
+            while fit >= least and fit * price + self._total(order, t, fit, price) > power:
                 fit -= step
             fit = fit if fit >= least else 0.0
         fit = max(fit, cover)
@@ -247,20 +310,41 @@ class Broker(Account):
         return fit
 
     def _fill(self, order: Order, t: int, size: float, price: float) -> None:
-        total = order.filled + size
-        fee = self._total(order, t, size * price, size)
-        if order.filled:  # the minimum is owed once an order, however many fills it takes
-            whole = self._total(order, t, order.spent + size * price, total)
-            fee = max(whole - order.fee, 0.0)
-        signed = size if order.side > 0 else -size
-        self.held[order.symbol] += signed
-        self.cash -= signed * price + fee
-        order.filled, order.fee, order.spent = total, order.fee + fee, order.spent + size * price
-        if order.side > 0:
-            self.bought[order.symbol] += size
+        """Fill ``size``, in as many orders to the exchange as it takes.
+
+        The minimum is owed once for each of those, however many fills it takes.
+        """
+        s, left = order.symbol, size
+        while left > 0.0:
+            order.begin(*self._most(order, t))
+            size = min(left, order.part)
+            fee = self._one(order, t, size * price, size)
+            if order.part_filled:
+                whole = self._one(order, t, order.part_spent + size * price, order.part_filled + size)
+                fee = max(whole - order.part_fee, 0.0)
+            signed = size if order.side > 0 else -size
+            self.held[s] += signed
+            self.cash -= signed * price + fee
+            if order.side > 0:
+                self.bought[s] += size
+            order.filled, order.fee, order.spent = order.filled + size, order.fee + fee, order.spent + size * price
+            order.part_filled, order.part_fee = order.part_filled + size, order.part_fee + fee
+            order.part_spent, order.part = order.part_spent + size * price, order.part - size
+            self.write((t, s, order.side, 0, size, price, fee))
+            left -= size
         if order.filled >= order.quantity:
             order.status = "filled"
-        self.write((t, order.symbol, order.side, 0, size, price, fee))
+
+
+class Own(NamedTuple):
+    """The rules of one instrument; ``most`` by kind of order, ``lots`` the least and the step."""
+
+    up: Floats
+    down: Floats
+    lots: tuple[float, float]
+    settles: bool
+    most: tuple[Floats, Floats]
+    cage: Floats | None
 
 
 def _moved(market: Market, prices: list[Prices]) -> tuple[Event, ...]:
@@ -278,5 +362,9 @@ def whole_steps(quantity: float, step: float) -> bool:
     return abs(count - round(count)) < 1e-6
 
 
-def _rows(market: Market, s: int) -> tuple[Any, ...]:
-    return market.up[s], market.down[s], float(market.minimum[s]), float(market.step[s]), int(market.settle[s])
+def _rows(market: Market, s: int) -> Own:
+    return Own(
+        market.up[s], market.down[s], (float(market.minimum[s]), float(market.step[s])), bool(market.settle[s]),
+        (market.most(s, LIMIT_ORDER), market.most(s, MARKET_ORDER)),
+        None if market.cage is None else market.cage[market.board[s]],
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest.options import (
+    ABOVE_MAXIMUM,
     AT_LIMIT,
     BELOW_LOT,
     CUT_TO_CASH,
@@ -22,9 +23,18 @@ from apps.trading.engine.backtest.options import (
     NOT_SETTLED,
     SUSPENDED,
 )
-from apps.trading.engine.backtest.permits import after_event, inside, open_to, total_fee, whole_lots
+from apps.trading.engine.backtest.permits import (
+    after_event,
+    child_of,
+    inside,
+    open_to,
+    too_large,
+    total_fee,
+    whole_lots,
+)
 from apps.trading.engine.backtest.rules import rule_signals
 from apps.trading.engine.ledger import DIVIDEND, RUIN, SIGNAL, SPLIT, STOP_LOSS, TAKE_PROFIT
+from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
 
 
 @compiled
@@ -75,11 +85,29 @@ def affordable(
         least, step = rules.minimum[s], rules.step[s]
         best = whole_lots(most, least, step)
     while best >= least:
-        notional = best * price
-        if notional + total_fee(notional, best, is_sell, rate, per_share, minimum, sell_tax, rules, s, t) <= cash:
+        fee = total_fee(best, price, is_sell, rate, per_share, minimum, sell_tax, rules, s, t, MARKET_ORDER)
+        if best * price + fee <= cash:
             return best
         best -= step
     return 0.0
+
+
+@compiled
+def trade(
+    ledger: NDArray[np.void], n: int, t: int, s: int, side: int, reason: int, size: float, price: float, cash: float,
+    rate: float, per_share: float, minimum: float, sell_tax: float, rules: Any, kind: int,
+) -> tuple[float, int]:  # fmt: skip
+    """Buy or sell ``size`` in as many orders as the market's maximum asks; return the cash and the next row."""
+    left = size
+    while left > 0.0:
+        part = left
+        if rules is not None:
+            part = child_of(left, rules.maxima[rules.board[s], t, kind], rules.minimum[s])
+        fee = total_fee(part, price, side < 0, rate, per_share, minimum, sell_tax, rules, s, t, kind)
+        cash -= side * part * price + fee
+        n = write_fill(ledger, n, t, s, side, reason, part, price, fee)
+        left -= part
+    return cash, n
 
 
 @compiled
@@ -205,17 +233,19 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                     price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
                     if rules is not None:
                         price = inside(price, up, down)
-                    size = abs(held)
-                    fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
-                    cash += held * price - fee
-                    n = write_fill(ledger, n, t, 0, -current, reason, size, price, fee)
+                    cash, n = trade(
+                        ledger, n, t, 0, -current, reason, abs(held), price, cash,
+                        rate, per_share, minimum, sell_tax, rules, MARKET_ORDER,
+                    )  # fmt: skip
                     held, current = 0.0, 0
                 else:
                     refused[AT_LIMIT if settled else NOT_SETTLED] += 1
             if held == 0.0:
                 pending = False
                 is_sell = side < 0
-                if side != 0 and rules is not None and not open_to(is_sell, open_[t], up, down):
+                if side != 0 and too_large(quantity, False, rules, 0, t):
+                    refused[ABOVE_MAXIMUM] += 1
+                elif side != 0 and rules is not None and not open_to(is_sell, open_[t], up, down):
                     pending = True
                     refused[AT_LIMIT] += 1
                 elif side != 0:
@@ -223,7 +253,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                     if rules is not None:
                         price = inside(price, up, down)
                     size = quantity
-                    fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
+                    fee = total_fee(size, price, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t, MARKET_ORDER)
                     if size * price + fee > cash:
                         if reduce:
                             size = affordable(
@@ -232,12 +262,13 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                         else:
                             size = 0.0
                         refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
-                        fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
                     if size > 0.0:
                         held, current = side * size, side
-                        cash -= held * price + fee
                         entry, entry_bar = price, t
-                        n = write_fill(ledger, n, t, 0, side, reason, size, price, fee)
+                        cash, n = trade(
+                            ledger, n, t, 0, side, reason, size, price, cash,
+                            rate, per_share, minimum, sell_tax, rules, MARKET_ORDER,
+                        )  # fmt: skip
                         if rules is not None:
                             settled = held < 0.0 or rules.settle[0] == 0
 
@@ -249,10 +280,10 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                     price = price * (1.0 - slippage) if is_sell else price * (1.0 + slippage)
                     if rules is not None:
                         price = inside(price, up, down)
-                size = abs(held)
-                fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t)
-                cash += held * price - fee
-                n = write_fill(ledger, n, t, 0, -current, hit, size, price, fee)
+                cash, n = trade(
+                    ledger, n, t, 0, -current, hit, abs(held), price, cash, rate, per_share, minimum, sell_tax, rules,
+                    MARKET_ORDER if hit == STOP_LOSS else LIMIT_ORDER,
+                )  # fmt: skip
                 held, current = 0.0, 0
 
         # Where nothing can happen until another side is wanted, bars up to there are valued in one go.

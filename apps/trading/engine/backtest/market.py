@@ -32,6 +32,8 @@ class Rules(NamedTuple):
     settle: Integers
     board: Integers
     charges: Floats
+    maxima: Floats
+    refuse: bool
     event_bar: Integers
     event_symbol: Integers
     event_ratio: Floats
@@ -58,7 +60,9 @@ class Market:
     ``minimum`` and ``step`` are shares by instrument; ``settle`` 1: shares bought in a session are sold in a
     later one. ``charges`` (B, T, 4) is what the market takes beside the commission (``schedule.charges``),
     ``board`` (S,) which of them. ``missed`` (T,) counts the bars left out before each bar. An instrument
-    without an open and a close is suspended. ``events`` come in the order of their bars.
+    without an open and a close is suspended. ``events`` come in the order of their bars. ``maxima`` (B, T, 2) are
+    the most shares of one order, ``cage`` (B, T, 2) how far a limit order may lie through the market
+    (``schedule.maxima``, ``schedule.cages``; None: no rule).
     """
 
     up: Floats
@@ -71,6 +75,8 @@ class Market:
     charges: Floats
     events: tuple[Event, ...] = field(default=())
     missed: Integers | None = None
+    maxima: Floats | None = None
+    cage: Floats | None = None
 
     @classmethod
     def of(
@@ -97,6 +103,7 @@ class Market:
         up, down = np.full(reference.shape, math.nan), np.full(reference.shape, math.nan)
         charges = np.zeros((len(kinds), len(days), 4))
         charges[:, :, schedule.MOST_SOLD] = math.inf
+        maxima, cage = (np.full((len(kinds), len(days), 2), nothing) for nothing in (math.inf, math.nan))
         lot, settle = [FREE_LOT] * len(boards), [0] * len(boards)
         for number, board in enumerate(kinds):
             if board is None:
@@ -107,6 +114,9 @@ class Market:
                     board, days, reference[rows], st=None if st is None else st[rows],
                     age=None if age is None else age[rows],
                 )  # fmt: skip
+                cage[number] = schedule.cages(board, days)
+            if lots:
+                maxima[number] = schedule.maxima(board, days)
             if charged:
                 charges[number] = schedule.charges(board, days)
             for s in rows:
@@ -116,7 +126,7 @@ class Market:
             up, down, days.astype(np.int64), np.array([float(least) for least, _ in lot]),
             np.array([float(step) for _, step in lot]), np.array(settle, np.int64),
             np.array([kinds.index(board) for board in boards], np.int64), charges,
-            tuple(sorted(events, key=lambda event: (event.bar, event.symbol))),
+            tuple(sorted(events, key=lambda event: (event.bar, event.symbol))), None, maxima, cage,
         )  # fmt: skip
 
     def row(self, s: int) -> Market:
@@ -154,6 +164,8 @@ class Market:
         missed = np.diff(kept, prepend=kept[:1] - 1) - 1 if len(kept) else np.empty(0, np.int64)
         return replace(
             self, up=self.up[:, kept], down=self.down[:, kept], day=self.day[kept],
+            maxima=None if self.maxima is None else np.ascontiguousarray(self.maxima[:, kept]),
+            cage=None if self.cage is None else self.cage[:, kept],
             charges=np.ascontiguousarray(self.charges[:, kept]), events=tuple(moved), missed=missed,
         )  # fmt: skip
 
@@ -180,13 +192,20 @@ class Market:
             charges[:, :, schedule.MOST_SOLD] *= part
         return replace(self, charges=charges)
 
-    def rules(self) -> Rules:
-        """Return the arrays as the compiled loops take them."""
+    def most(self, s: int, kind: int) -> Floats:
+        """Return the most shares of one order of instrument ``s`` at each bar, (T,)."""
+        if self.maxima is None:
+            return np.full(len(self.day), math.inf)
+        return self.maxima[self.board[s], :, kind]
+
+    def rules(self, *, refuse: bool = False) -> Rules:
+        """Return the arrays as the compiled loops take them; ``refuse`` what is above a maximum, else split it."""
+        maxima = np.full((*self.charges.shape[:2], 2), math.inf) if self.maxima is None else self.maxima
         missed = np.zeros(len(self.day), np.int64) if self.missed is None else self.missed
         return Rules(
             np.ascontiguousarray(self.up), np.ascontiguousarray(self.down), np.ascontiguousarray(self.day),
             np.ascontiguousarray(missed), self.minimum, self.step, self.settle, self.board,
-            np.ascontiguousarray(self.charges),
+            np.ascontiguousarray(self.charges), np.ascontiguousarray(maxima), refuse,
             np.array([event.bar for event in self.events], np.int64),
             np.array([event.symbol for event in self.events], np.int64),
             np.array([event.ratio for event in self.events], np.float64),

@@ -17,9 +17,9 @@ from apps.ui.engine.text import N_
 #: Values of a target: short, flat, long, and "no order, keep what is held".
 SHORT, FLAT, LONG, HOLD = -1, 0, 1, 2
 
-#: Why an order was not filled, or not whole (columns of ``refused``); the last three count the bars an order waited.
-NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED = range(6)
-REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended")
+#: Why an order was not filled, or not whole (columns of ``refused``); three count the bars an order waited.
+NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED, ABOVE_MAXIMUM = range(7)
+REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended", "maximum")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Options:
     more than the cash is refused (``cash_short="refuse"``) or cut to what is affordable
     (``"reduce"``). Shorts need their full value in cash. When equity is gone the position is
     closed at the next open and nothing is traded after.
+
+    What is above the market's ``order_maximum`` is given as several orders that each obey it (``split``, as an
+    execution desk does; each pays the minimum commission) or refused as the exchange refuses one order
+    (``refuse``); what closes a holding is split in either case, so that nobody is locked in. The
+    ``price_cage`` holds for limit orders of ``on_bar`` that reach the market ``in_session``: at the first bar of
+    a session they join the opening call, which has no cage; or at ``every_bar``.
     """
 
     capital: float = 1_000_000.0
@@ -45,6 +51,8 @@ class Options:
     take_profit: float | None = None
     armed: Literal["at_once", "next_bar"] = "at_once"
     cash_short: Literal["refuse", "reduce"] = "refuse"
+    order_maximum: Literal["split", "refuse"] = "split"
+    price_cage: Literal["in_session", "every_bar"] = "in_session"
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.capital) or self.capital <= 0:

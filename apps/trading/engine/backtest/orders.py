@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from apps.trading.engine.backtest.permits import whole_lots
+from apps.trading.engine.backtest.permits import child_of, whole_lots
 
 Kind = Literal["market", "limit", "stop", "stop_limit", "trailing", "on_close", "twap", "vwap"]
 
@@ -73,10 +73,27 @@ class Order:
     spent: float = 0.0
     status: str = "open"
     reason: str = ""
+    #: Whether it has reached the market, and the part of it that is an order to the exchange now: what is left of
+    #: that, what was filled of it, for how much money and fee.
+    sent: bool = False
+    part: float = 0.0
+    part_filled: float = 0.0
+    part_spent: float = 0.0
+    part_fee: float = 0.0
 
     @property
     def left(self) -> float:
         return self.quantity - self.filled
+
+    def refuse(self, reason: str) -> None:
+        self.status, self.reason = "refused", reason
+
+    def begin(self, most: float, least: float) -> None:
+        """Go on with the part given to the exchange, or give the next: one order holds ``most``, at least ``least``."""
+        if self.part <= 0.0:
+            self.part, self.part_filled, self.part_spent, self.part_fee = self.left, 0.0, 0.0, 0.0
+        if self.part > min(most, self.left):
+            self.part = child_of(min(self.part, self.left), most, least)
 
     def adjust(self, ratio: float, payout: float, least: float, step: float) -> None:
         """Carry what is left of the order over a split and a payout, as exchanges and brokers do.
@@ -91,6 +108,7 @@ class Order:
         left = whole_lots(left, least, step) if self.side > 0 else float(math.floor(left))
         self.plan = [self.filled + min(math.floor(max(due - self.filled, 0.0) * ratio), left) for due in self.plan]
         self.quantity = self.filled + left
+        self.part = left if self.part_filled else 0.0
 
 
 def touched(order: Order, open_: float, high: float, low: float, close: float) -> tuple[float, bool]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine import costs
-from apps.trading.engine.rules.schedule import BOTH, MOST_SOLD, SELL, SHARE_SOLD
+from apps.trading.engine.rules.schedule import BOTH, MARKET_ORDER, MOST_SOLD, SELL, SHARE_SOLD
 
 order_fee = compiled(costs.order_fee)
 #: A price this part away from a limit is the limit: prices divided by a factor are not exact.
@@ -75,16 +75,44 @@ def levied(
 
 
 @compiled
+def child_of(left: float, most: float, least: float) -> float:
+    """Return the quantity of the next order where ``left`` is to be traded and one order holds ``most``.
+
+    What stays for the last is at least ``least``, the smallest order there may be.
+    """
+    if left <= most:
+        return left
+    return left - least if left - most < least else most
+
+
+@compiled
 def total_fee(
-    notional: float, quantity: float, is_sell: bool,
-    rate: float, per_share: float, minimum: float, sell_tax: float, rules: Any, s: int, t: int,
+    quantity: float, price: float, is_sell: bool,
+    rate: float, per_share: float, minimum: float, sell_tax: float, rules: Any, s: int, t: int, kind: int,
 ) -> float:  # fmt: skip
-    """Return commission, tax and charges of one fill of instrument ``s`` at bar ``t``."""
-    fee = order_fee(notional, quantity, is_sell, rate, per_share, minimum, sell_tax)
-    if rules is not None:
-        row = rules.charges[rules.board[s], t]
-        fee = levied(fee, notional, quantity, is_sell, row[BOTH], row[SELL], row[SHARE_SOLD], row[MOST_SOLD])
-    return fee
+    """Return commission, tax and charges of trading instrument ``s`` at bar ``t``, in as many orders as it takes."""
+    notional = quantity * price
+    if rules is None:
+        return order_fee(notional, quantity, is_sell, rate, per_share, minimum, sell_tax)
+    row, most = rules.charges[rules.board[s], t], rules.maxima[rules.board[s], t, kind]
+    if quantity <= most:
+        fee = order_fee(notional, quantity, is_sell, rate, per_share, minimum, sell_tax)
+        return levied(fee, notional, quantity, is_sell, row[BOTH], row[SELL], row[SHARE_SOLD], row[MOST_SOLD])
+    total, left = 0.0, quantity
+    while left > 0.0:
+        part = child_of(left, most, rules.minimum[s])
+        fee = order_fee(part * price, part, is_sell, rate, per_share, minimum, sell_tax)
+        total += levied(fee, part * price, part, is_sell, row[BOTH], row[SELL], row[SHARE_SOLD], row[MOST_SOLD])
+        left -= part
+    return total
+
+
+@compiled
+def too_large(quantity: float, closes: bool, rules: Any, s: int, t: int) -> bool:
+    """Return whether an order at the market is refused for its size: never one that ``closes`` a holding."""
+    if rules is None:
+        return False
+    return bool(rules.refuse and not closes and quantity > rules.maxima[rules.board[s], t, MARKET_ORDER])
 
 
 @compiled

@@ -170,7 +170,10 @@ def run_weights(
     held = (
         None
         if market is None
-        else _checked(market, close.shape).when_traded(opens, closes).levied(costs.levies).rules()
+        else _checked(market, close.shape)
+        .when_traded(opens, closes)
+        .levied(costs.levies)
+        .rules(refuse=options.order_maximum == "refuse")
     )
     while True:
         ledger = np.empty(room, LEDGER)
@@ -222,7 +225,7 @@ def sweep(
         sweep_grid(
             rows, columns, rules.price_unit(b.close, tick), b.open, b.high, b.low, b.close,
             start, options.capital, *_option_numbers(options), *_cost_numbers(costs), np.empty(0, LEDGER),
-            final, drawdown, sharpe, fills, _rules(market, costs, listed, start),
+            final, drawdown, sharpe, fills, _rules(market, costs, options, listed, start),
         )  # fmt: skip
     return Sweep(rows, columns, final, drawdown, sharpe, fills)
 
@@ -269,7 +272,7 @@ def _simulate(
 ) -> Result:
     costs, options = costs or Costs(), options or Options()
     start = listed.first(first)
-    held = _rules(market, costs, listed, start)
+    held = _rules(market, costs, options, listed, start)
     count = len(listed.bars) - start
     equity, refused = np.empty(count), np.zeros(len(REFUSALS), np.int64)
     room = 1024 + count // 8
@@ -293,13 +296,13 @@ def _simulate(
     return Result(ledger, equity, _counts(refused), first, options.capital)
 
 
-def _rules(market: Market | None, costs: Costs, listed: Listed, start: int) -> Rules | None:
+def _rules(market: Market | None, costs: Costs, options: Options, listed: Listed, start: int) -> Rules | None:
     """Return the rules over the bars that traded from ``start`` on."""
     if market is None:
         return None
     _checked(market, (1, listed.length))
     index = np.arange(listed.length) if listed.index is None else listed.index
-    return market.at(index, start).levied(costs.levies).rules()
+    return market.at(index, start).levied(costs.levies).rules(refuse=options.order_maximum == "refuse")
 
 
 def _checked(market: Market, shape: tuple[int, ...]) -> Market:

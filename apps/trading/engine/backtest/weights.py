@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine.backtest.kernel import act, affordable, write_fill
+from apps.trading.engine.backtest.kernel import act, affordable, trade
 from apps.trading.engine.backtest.options import (
+    ABOVE_MAXIMUM,
     AT_LIMIT,
     BELOW_LOT,
     CUT_TO_CASH,
@@ -18,8 +19,9 @@ from apps.trading.engine.backtest.options import (
     NOT_SETTLED,
     SUSPENDED,
 )
-from apps.trading.engine.backtest.permits import inside, open_to, sale_lots, total_fee, whole_lots
+from apps.trading.engine.backtest.permits import inside, open_to, sale_lots, too_large, total_fee, whole_lots
 from apps.trading.engine.ledger import REBALANCE, RUIN
+from apps.trading.engine.rules.schedule import MARKET_ORDER
 
 
 @compiled
@@ -99,6 +101,10 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                         refused[SUSPENDED] += 1
                     continue
                 size, whole = abs(change), True
+                if too_large(size, held[s] * change < 0.0 and size <= abs(held[s]), rules, s, t):
+                    refused[ABOVE_MAXIMUM] += 1
+                    waiting[s] = False
+                    continue
                 if rules is not None:
                     if not open_to(is_sell, open_[s, t], rules.up[s, t], rules.down[s, t]):
                         refused[AT_LIMIT] += 1
@@ -114,7 +120,7 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                 price = open_[s, t] * (1.0 - slippage) if is_sell else open_[s, t] * (1.0 + slippage)
                 if rules is not None:
                     price = inside(price, rules.up[s, t], rules.down[s, t])
-                fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, s, t)
+                fee = total_fee(size, price, is_sell, rate, per_share, minimum, sell_tax, rules, s, t, MARKET_ORDER)
                 cover = max(-held[s], 0.0)  # buying a short back is never refused
                 if not is_sell and size > cover and size * price + fee > cash:
                     size = (
@@ -124,15 +130,15 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                     )
                     size = max(size, cover)
                     refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
-                    fee = total_fee(size * price, size, is_sell, rate, per_share, minimum, sell_tax, rules, s, t)
                 if size <= 0.0:
                     continue
-                signed = -size if is_sell else size
-                held[s] += signed
-                cash -= signed * price + fee
+                held[s] += -size if is_sell else size
                 if not is_sell:
                     bought[s] += size
-                n = write_fill(ledger, n, t, s, -1 if is_sell else 1, reason, size, price, fee)
+                cash, n = trade(
+                    ledger, n, t, s, -1 if is_sell else 1, reason, size, price, cash,
+                    rate, per_share, minimum, sell_tax, rules, MARKET_ORDER,
+                )  # fmt: skip
 
         value = cash
         for s in range(symbols):

@@ -23,6 +23,8 @@ REFUSED = {
     "price_limit": N_("bars an order waited at a price limit"),
     "t_plus_1": N_("bars a sale waited for settlement (T+1)"),
     "suspended": N_("bars an order waited while suspended"),
+    "maximum": N_("refused: more shares than the market takes in one order"),
+    "price_cage": N_("refused: limit too far through the market (price cage)"),
 }
 
 #: What markets charge beside the commission.

@@ -4,7 +4,16 @@ day_rules("CN", "main", date(2024, 3, 1)).limits(10.05)   # (11.06, 9.05)
 """
 
 from apps.trading.engine.rules.ask import answer
-from apps.trading.engine.rules.day import BOARDS, Band, DayRules, day_rules, find_row, fund_payment, half_up
+from apps.trading.engine.rules.day import (
+    BOARDS,
+    Band,
+    DayRules,
+    day_rules,
+    find_row,
+    fund_payment,
+    half_up,
+    within_cage,
+)
 from apps.trading.engine.rules.tables import ROWS, Row
 from apps.trading.engine.rules.truth import truth_table
 
@@ -20,4 +29,5 @@ __all__ = [
     "fund_payment",
     "half_up",
     "truth_table",
+    "within_cage",
 ]

@@ -40,6 +40,15 @@ def fund_payment(mark: float, size: float, rate: float) -> float:
     return mark * size * rate
 
 
+def within_cage(price: float, quote: float, share: float, room: float, *, sell: bool) -> bool:
+    """Return whether a limit order at ``price`` lies at most ``share`` of ``quote`` or ``room`` money through it.
+
+    The wider of the two counts; exact in decimals.
+    """
+    base, wide = Decimal(str(quote)), max(Decimal(str(quote)) * Decimal(str(share)), Decimal(f"{room:.9g}"))
+    return Decimal(str(price)) >= base - wide if sell else Decimal(str(price)) <= base + wide
+
+
 @dataclass(frozen=True)
 class DayRules:
     """What holds for one instrument of a board on one day. ``band`` None: no price limit.
@@ -65,12 +74,7 @@ class DayRules:
 
         A buy may lie above it by a share of it or by some ticks, whichever is more; a sell mirrored.
         """
-        if self.cage is None:
-            return True
-        base, share, room = Decimal(str(quote)), Decimal(str(self.cage[0])), self.cage[1] * Decimal(str(self.tick))
-        if sell:
-            return Decimal(str(price)) >= min(base * (1 - share), base - room)
-        return Decimal(str(price)) <= max(base * (1 + share), base + room)
+        return self.cage is None or within_cage(price, quote, self.cage[0], self.cage[1] * self.tick, sell=sell)
 
     def limits(self, previous: float) -> tuple[float, float] | None:
         """Return (limit up, limit down) after a close of ``previous``: half up, at least one tick away."""

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Days = NDArray[np.datetime64]
 #: Columns of ``charges``: of the money of both sides, of the money of a sale, by share sold, its most an order.
 BOTH, SELL, SHARE_SOLD, MOST_SOLD = range(4)
+#: Columns of ``maxima``: of a limit order, of one at the market.
+LIMIT_ORDER, MARKET_ORDER = range(2)
 #: What a market charges beside the commission: rule, column.
 CHARGES: dict[str, tuple[tuple[str, int], ...]] = {
     "CN": (("transfer_fee", BOTH), ("stamp_duty", SELL), ("stamp_duty_both", BOTH)),
@@ -82,6 +84,26 @@ def rates(board: Board, what: str, days: Days) -> Floats:
     found = np.zeros(len(days))
     for row, mine in over(board, what, days):
         found[mine] = row.value[0] if isinstance(row.value, tuple) else row.value
+    return found
+
+
+def maxima(board: Board, days: Days) -> Floats:
+    """Return (T, 2) the most shares of one order (``LIMIT_ORDER`` …); infinite where no row is known."""
+    return _pairs(board, "maximum", days, np.inf)
+
+
+def cages(board: Board, days: Days) -> Floats:
+    """Return (T, 2) how far a limit order may lie through the market: share and money; NaN where no row is known."""
+    found = _pairs(board, "cage", days, np.nan)
+    for row, mine in over(board, "tick", days):
+        found[mine, 1] *= row.value
+    return found
+
+
+def _pairs(board: Board, what: str, days: Days, otherwise: float) -> Floats:
+    found = np.full((len(days), 2), otherwise)
+    for row, mine in over(board, what, days):
+        found[mine] = row.value
     return found
 
 

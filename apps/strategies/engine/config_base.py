@@ -1,0 +1,54 @@
+"""The fields that every strategy type has, and the groups of a form."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import pairwise
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
+
+DATA, TASK, AGENT, RISK = N_("Task and data"), N_("Rule"), N_("Agent"), N_("Risk and costs")
+
+
+def _x(group: str, unit: str = "", **more: Any) -> dict[str, Any]:
+    return {"group": group, "unit": unit, **more}
+
+
+class StrategyConfig(BaseModel):
+    """Fields every type has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(
+        "us-daily-adjusted",
+        title=N_("Dataset"),
+        description=N_("Name, or name@version to stay on one version."),
+        json_schema_extra=_x(DATA, widget="dataset"),
+    )
+    commission_bp: float = Field(
+        10.0,
+        ge=0,
+        le=1000,
+        title=N_("Cost, each side"),
+        description=N_("Commission and slippage together, of the traded value."),
+        json_schema_extra=_x(RISK, "bp"),
+    )
+    order_maximum: Literal["split", "refuse"] = Field(
+        "split",
+        title=N_("Orders above the market's maximum"),
+        description=N_("Given as several orders that obey it, or refused as the exchange refuses a single one."),
+        json_schema_extra=_x(RISK),
+    )
+
+    def check_order(self, **dates: date | None) -> None:
+        """Refuse dates that are not in the given order."""
+        known = [(name, value) for name, value in dates.items() if value is not None]
+        for (early, first), (late, second) in pairwise(known):
+            if first >= second:
+                raise Refusal(
+                    "dates_out_of_order", N_("%(late)s must come after %(early)s."), field=late, early=early, late=late
+                )
