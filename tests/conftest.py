@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("QUANT_TEST_DATA", ROOT.parent / "shared" / "data"))
 REFERENCE = DATA.parent / "reference"
 TOGETHER = ("tests/client/", "tests/faults/test_faults.py")
+#: Where the tests of a file share what the file sets up.
+BY_FILE = "tests/browser/"
 USES_DATABASE = {"db", "transactional_db", "live_server", "server"}
 # A busy machine is no fault of the code: no example has a deadline, and none is too slow to be tried.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +34,8 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(BY_FILE):
+                return nodeid.split("::")[0]
             return next((room for room in TOGETHER if nodeid.startswith(room)), nodeid)
 
     return Together(config, log)
