@@ -105,6 +105,14 @@ def test_the_check_names_each_fault(tree):
     assert "django.po: fuzzy: 'Unsure'" in str(catalogues.check(tree, "ui", templatize)[1])
 
 
+def test_a_percent_sign_beside_values_is_written_twice(tree):
+    (tree / "apps/ui/a.py").write_text('_("%(share)s of it"); _("Half: 50%%, %(name)s"); _("100% plain")')
+    catalogues.extract(tree, "ui", templatize)
+    fill(tree, lambda msgid: msgid.replace("%(share)s of it", "%(share)s 100% of it"))
+    problems = {(p.kind, p.msgid) for p in catalogues.check(tree, "ui", templatize)}
+    assert problems == {("lone percent sign", "%(share)s of it")}
+
+
 def test_a_plural_that_became_single_and_back_keeps_its_translation(tree):
     source = tree / "apps/ui/a.py"
     source.write_text('ngettext("row", "rows", 2)')

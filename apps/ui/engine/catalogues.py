@@ -221,6 +221,9 @@ def _faults(message: Message) -> Iterator[str]:
     wanted = _placeholders(sources[-1])
     if any(_placeholders(text) - {"%%"} != wanted - {"%%"} for text in strings):
         yield "placeholders differ"
+    # With values filled in, a lone percent sign ends the page: it is written twice.
+    if any("%(" in text and "%" in _PLACEHOLDER.sub("", text) for text in strings):
+        yield "lone percent sign"
 
 
 def check(root: Path, room: str, templatize: Templatize) -> list[Problem]:
