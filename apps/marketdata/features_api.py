@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from apps.marketdata.adapters.feature_worker import answered
+from apps.marketdata.engine.table_text import json_columns
 from apps.marketdata.features import analysis, analysis_question, columns_of, table_question
 from apps.marketdata.kept import marked, tag, unchanged
 from apps.marketdata.models import Dataset
@@ -75,10 +76,15 @@ def _as_asked(found: Dataset, path: Path, columns: Mapping[str, str], accept: st
     values = table.num_rows * len(columns)
     if values > JSON_VALUES:
         raise Refusal("too_much", TOO_LARGE, values=f"{values:,}", most=f"{JSON_VALUES:,}", type=ARROW)
-    rows = {name: _plain(table.column(name)) for name in table.column_names}
-    return JsonResponse(
-        {"dataset": str(found), "content_hash": found.content_hash, "rows": table.num_rows, "columns": rows}
-    )
+    times = table.schema.get_field_index("time")
+    table = table.set_column(times, "time", table.column(times).cast(pa.timestamp("s")).cast(pa.string()))
+    return json_answer({"dataset": str(found), "content_hash": found.content_hash, "rows": table.num_rows}, table)
+
+
+def json_answer(head: Mapping[str, Any], table: pa.Table) -> HttpResponse:
+    """Return the members of ``head`` and the table's ``columns`` as one JSON object."""
+    text = f'{json.dumps(head)[:-1]}, "columns": {json_columns(table)}}}'
+    return HttpResponse(text.encode(), content_type="application/json")
 
 
 @router.get("/data/features/analysis", summary="Distribution, coverage, IC by horizon, groups of one feature")
@@ -99,10 +105,3 @@ def feature_analysis(
 def _read(path: Any) -> pa.Table:
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     return table.set_column(0, "symbol", table.column("symbol").cast(pa.string()))
-
-
-def _plain(column: pa.ChunkedArray) -> list[Any]:
-    if pa.types.is_timestamp(column.type):
-        return [str(value) for value in column.cast(pa.timestamp("s")).to_pylist()]
-    values = column.to_pylist()
-    return [value if isinstance(value, str) or (value is not None and isfinite(value)) else None for value in values]

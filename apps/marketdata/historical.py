@@ -103,7 +103,9 @@ def history(
     first, last = _span(start, end)
     low = 0 if first is None else int(np.searchsorted(panel.times, first, "left"))
     high = len(panel.times) if last is None else int(np.searchsorted(panel.times, last, "right"))
-    part = {name: np.asarray(values)[rows, low:high] for name, values in panel.fields.items()}
+    # Rows that follow each other are read where they lie, others are brought together.
+    chosen = slice(rows[0], rows[-1] + 1) if rows == list(range(rows[0], rows[0] + len(rows))) else rows
+    part = {name: np.asarray(values)[chosen, low:high] for name, values in panel.fields.items()}
     present = np.logical_or.reduce([values == values for values in part.values()])  # noqa: PLR0124 - not NaN
     at = np.flatnonzero(present)
     if not len(at):

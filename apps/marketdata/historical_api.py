@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
+from apps.marketdata.engine.table_text import arrow_bytes, csv_bytes, with_texts
 from apps.marketdata.exports import chosen_mode
-from apps.marketdata.features_api import ARROW, JSON_VALUES, TOO_LARGE
+from apps.marketdata.features_api import ARROW, JSON_VALUES, TOO_LARGE, json_answer
 from apps.marketdata.historical import history
 from apps.marketdata.kept import marked, tag, unchanged
 from apps.marketdata.models import Dataset
@@ -23,8 +21,6 @@ from apps.ui.engine.text import N_
 
 router = Router(tags=["market data"])
 MOST_SYMBOLS = 1_000
-#: Bytes from which a table is packed on its way.
-WORTH_PACKING = 500_000
 NO_SYMBOL = N_("Name at least one symbol: symbols=AAPL,IBM.")
 TOO_MANY = N_("At most %(most)s symbols are answered at once; you named %(count)s.")
 
@@ -73,53 +69,17 @@ def _as_asked(
     dataset: Dataset, symbols: Sequence[str], table: pa.Table, mode: str, accept: str, one: bool
 ) -> HttpResponse:
     if "arrow" in accept:
-        return HttpResponse(_arrow(table), content_type=ARROW)
+        return HttpResponse(arrow_bytes(table), content_type=ARROW)
     if one:
         table = table.drop_columns("symbol")
     if "text/csv" in accept:
-        return HttpResponse(_csv(_with_texts(table)), content_type="text/csv; charset=utf-8")
+        return HttpResponse(csv_bytes(with_texts(table)), content_type="text/csv; charset=utf-8")
     values = table.num_rows * table.num_columns
     if values > JSON_VALUES:
         raise Refusal("too_much", TOO_LARGE, values=f"{values:,}", most=f"{JSON_VALUES:,}", type=ARROW)
-    columns = {name: column.to_pylist() for name, column in zip(table.column_names, _with_texts(table), strict=True)}
     shown = dataset.adjustment if mode == "raw" else mode
-    return JsonResponse({
+    head = {
         "dataset": str(dataset), **({"symbol": symbols[0]} if one else {"symbols": symbols}),
-        "frequency": dataset.frequency, "prices": shown, "currency": dataset.currency,
-        "rows": table.num_rows, "columns": columns,
-    })  # fmt: skip
-
-
-def _arrow(table: pa.Table) -> bytes:
-    """Return the table as an Arrow file; a large one is packed, for a small one that costs more than it saves."""
-    packed = "lz4" if table.nbytes > WORTH_PACKING else None
-    options = pa.ipc.IpcWriteOptions(compression=packed, use_threads=packed is not None)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
-        writer.write_table(table)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
-
-
-def _with_texts(table: pa.Table) -> pa.Table:
-    """Return the table with its times as ISO texts: days, or instants in UTC."""
-    at = table.schema.get_field_index("time")
-    column = table.column(at)
-    if pa.types.is_date(column.type):
-        texts = column.cast(pa.string())
-    else:
-        texts = pc.strftime(column.cast(pa.timestamp("s", tz="UTC")), format="%Y-%m-%dT%H:%M:%SZ")
-    return table.set_column(at, "time", texts)
-
-
-def _csv(table: pa.Table) -> bytes:
-    """Return the table as CSV; quotes only where a symbol has a comma, a quote or a line break in it."""
-    for style in ("none", "needed"):
-        out = io.BytesIO((",".join(table.column_names) + "\n").encode())
-        out.seek(0, io.SEEK_END)
-        try:
-            pa_csv.write_csv(table, out, pa_csv.WriteOptions(include_header=False, quoting_style=style))
-        except pa.ArrowInvalid:
-            continue
-        break
-    return out.getvalue()
+        "frequency": dataset.frequency, "prices": shown, "currency": dataset.currency, "rows": table.num_rows,
+    }  # fmt: skip
+    return json_answer(head, with_texts(table))

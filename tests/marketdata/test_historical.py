@@ -7,7 +7,7 @@ import io
 import pyarrow as pa
 import pytest
 
-from apps.marketdata.historical_api import ARROW, _csv
+from apps.marketdata.historical_api import ARROW
 
 from .test_api import hers  # noqa: F401 - a fixture
 
@@ -53,11 +53,6 @@ def test_csv_and_json_name_the_symbol(ask):
     document = ask(f"?symbols=AAPL,IBM&fields=close&{SPAN}", "application/json").json()
     assert (document["symbols"], document["rows"]) == (["AAPL", "IBM"], 4)
     assert document["columns"]["symbol"] == ["AAPL", "AAPL", "IBM", "IBM"]
-
-
-def test_a_symbol_with_a_comma_is_quoted():
-    table = pa.table({"symbol": ["A,B", "C"], "time": ["2020-01-01", "2020-01-02"], "close": [1.0, None]})
-    assert _csv(table).decode().splitlines() == ["symbol,time,close", '"A,B","2020-01-01",1', '"C","2020-01-02",']
 
 
 def test_adjusted_prices_are_those_of_the_events(ask, hers):  # noqa: F811

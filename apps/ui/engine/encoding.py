@@ -18,6 +18,8 @@ UNKNOWN = N_("Bodies encoded as %(coding)s are not read here. Send one of %(know
 BROKEN = N_("The body is not whole %(coding)s.")
 TOO_LARGE = N_("The body is larger than %(most)s bytes.")
 STEP = 2**20
+#: Bytes from which an answer is data rather than a page.
+LARGE = 200_000
 
 
 def decoded(data: bytes, coding: str, most: int) -> bytes:
@@ -91,7 +93,8 @@ def encoded(data: bytes, coding: str) -> bytes:
         return gzip.compress(data, compresslevel=5, mtime=0)
     import pyarrow as pa
 
-    codec: Any = pa.Codec("zstd", compression_level=3)
+    # Columns of numbers pack as well on the first level, in a fifth of the time.
+    codec: Any = pa.Codec("zstd", compression_level=3 if len(data) < LARGE else 1)
     packed: bytes = codec.compress(data, asbytes=True)
     return packed
 
