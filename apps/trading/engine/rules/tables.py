@@ -20,9 +20,28 @@ SSE_2026 = "https://www.sse.com.cn c_20260424_10816492 (articles 3.3.13, 3.3.17)
 T1_SZSE = "https://www.szse.cn/aboutus/sse/events/t20070328_497829.html"
 T0_SSE = "https://www.sse.com.cn c_20230418_5720107"
 STAMP = "https://www.gov.cn/zhengce/zhengceku/202308/content_6900443.htm"
-STAMP_BEFORE = (
-    "Notices of the Ministry of Finance and the State Administration of Taxation (from 2005: 财税〔2005〕11号, "
-    "财税〔2007〕84号); the notices were not read again"
+# The notices of before 2008-09-19 were not read: each change is as the report of its day, or a list of them, tells it.
+MOF, CHINA_ORG = "http://www.mof.gov.cn/zhengwuxinxi", "http://english.china.org.cn/english"
+STAMP_1990S = (
+    "List of the changes since 1991 given on 2012-08-02, http://www.ganzaonet.com/caijing/1426.html (tells the month "
+    "of 1991, and 1997-05-12, the first session, for 1997-05-10)"
+)
+STAMP_2001 = (
+    "People's Daily of 2001-11-16, http://en.people.cn/200111/16/eng20011116_84667.shtml (A shares from 0.4 to 0.2 %, "
+    "B shares from 0.3)"
+)
+STAMP_2005 = (
+    f"财税〔2005〕11号, {MOF}/zhengcefabu/2005zcfb/200805/t20080524_34819.htm, as told by Xinhua, "
+    f"{CHINA_ORG}/2005/Jan/118653.htm"
+)
+STAMP_2007 = (
+    "财税〔2007〕84号, https://www.chinatax.gov.cn/chinatax/n810341/n810765/n812176/200705/c1194505/content.html, "
+    "as told by http://china.org.cn/government/central_government/2007-05/30/content_1212287.htm"
+)
+STAMP_2008 = (
+    f"Ministry of Finance, 2008-04-23, {MOF}/caizhengxinwen/200805/t20080519_29133.htm, and 2008-09-19, "
+    f"{MOF}/caizhengxinwen/200809/t20080919_76432.htm (sellers only), as told by "
+    "https://chinaeconomicreview.com/beijing-slashes-trading-tax-to-boost-stock-confidence/"
 )
 TRANSFER = "https://www.chinaclear.cn 202204/837e3c"
 COMMISSION = "https://www.chinatax.gov.cn 200202/c1209808"
@@ -126,13 +145,13 @@ CHINA: tuple[Row, ...] = (
         _cn(board, "stamp_duty_both", 0.0, "1998-04-07", STAMP_LAW, "", "secondary")
         for board in ("etf", "etf_20", "etf_t0")
     ),
-    _cn("*", "stamp_duty_both", 0.003, "1992-06-12", STAMP_BEFORE, "1997-05-09", "secondary"),
-    _cn("*", "stamp_duty_both", 0.005, "1997-05-10", STAMP_BEFORE, "1998-06-11", "secondary"),
-    _cn("*", "stamp_duty_both", 0.004, "1998-06-12", STAMP_BEFORE, "2001-11-15", "secondary"),
-    _cn("*", "stamp_duty_both", 0.002, "2001-11-16", STAMP_BEFORE, "2005-01-23", "secondary"),
-    _cn("*", "stamp_duty_both", 0.001, "2005-01-24", STAMP_BEFORE, "2007-05-29", "secondary"),
-    _cn("*", "stamp_duty_both", 0.003, "2007-05-30", STAMP_BEFORE, "2008-04-23", "secondary"),
-    _cn("*", "stamp_duty_both", 0.001, "2008-04-24", STAMP_BEFORE, "2008-09-18", "secondary"),
+    _cn("*", "stamp_duty_both", 0.003, "1991-10-10", STAMP_1990S, "1997-05-09", "secondary"),
+    _cn("*", "stamp_duty_both", 0.005, "1997-05-10", STAMP_1990S, "1998-06-11", "secondary"),
+    _cn("*", "stamp_duty_both", 0.004, "1998-06-12", STAMP_1990S, "2001-11-15", "secondary"),
+    _cn("*", "stamp_duty_both", 0.002, "2001-11-16", STAMP_2001, "2005-01-23", "secondary"),
+    _cn("*", "stamp_duty_both", 0.001, "2005-01-24", STAMP_2005, "2007-05-29", "secondary"),
+    _cn("*", "stamp_duty_both", 0.003, "2007-05-30", STAMP_2007, "2008-04-23", "secondary"),
+    _cn("*", "stamp_duty_both", 0.001, "2008-04-24", STAMP_2008, "2008-09-18", "secondary"),
     _cn("*", "stamp_duty", 0.001, "2008-09-19", STAMP, "2023-08-27"),
     _cn("*", "stamp_duty", 0.0005, "2023-08-28", STAMP),
     _cn("*", "transfer_fee", 0.00002, "2015-08-01", TRANSFER, "2022-04-28"),
