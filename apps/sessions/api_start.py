@@ -19,13 +19,15 @@ router = Router(tags=["strategies"])
 
 
 class RunIn(Schema):
-    """``version`` is a version's number, the newest without one; ``overrides`` hold for this run only."""
+    """``version`` is a version's number, the newest without one; ``overrides`` hold for this run only.
+    ``market_rules`` ``ignore`` leaves out price limits, lots, settlement, charges and suspensions."""
 
     version: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
     overrides: dict[str, Any] = {}
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     time_limit: Annotated[int | None, Field(ge=1, le=30 * 86_400)] = None
     memory_limit_mb: Annotated[int, Field(ge=0, le=2**24)] = 0
+    market_rules: Literal["", "obey", "ignore"] = ""
     override_reason: Annotated[str, Field(max_length=500)] = ""
 
 
@@ -33,15 +35,13 @@ class BacktestIn(RunIn):
     """Dates as 2011-01-03, capital in the market's currency, ``benchmark`` a symbol of the data
     or of ``benchmark_dataset`` (another one, as NAME or NAME@VERSION; without a symbol all of it in equal parts),
     ``checkpoint_session`` the training whose best checkpoint decides; ``study`` adds a parameter sweep or a
-    walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted).
-    ``market_rules`` ``ignore`` leaves out price limits, lots, settlement, charges and suspensions."""
+    walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted)."""
 
     start: str | None = None
     end: str | None = None
     capital: float | None = None
     benchmark: str | None = None
     benchmark_dataset: Annotated[str | None, Field(max_length=200)] = None
-    market_rules: Literal["", "obey", "ignore"] = ""
     study: Literal["", "sweep", "walk_forward"] = ""
     mode: Literal["", "rolling", "anchored"] = ""
     open_holdout: bool = False

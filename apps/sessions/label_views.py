@@ -61,6 +61,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
         "session": session, "form": form, "error": error, "run": _run_values(request, session),
         "blocked": dataset_to_override(user, str(values.get("dataset", ""))),
         "override_reason": request.POST.get("override_reason", _own_reason(user, session)),
+        "market_rules": (request.POST if posted else session.params).get("market_rules", ""),
         "limits": _limit_values(request, session), "default_time_limit": default_time_limit(session.kind),
     }  # fmt: skip
     return render(request, "sessions/again.html", context, status=422 if wrong else 200)
@@ -72,7 +73,7 @@ def _own_reason(user: User, session: Session) -> str:
 
 def _again(request: HttpRequest, session: Session, values: dict[str, Any]) -> Session:
     given = request.POST
-    fields = RUN_FIELDS if session.kind == Kind.BACKTEST else ("override_reason",)
+    fields = RUN_FIELDS if session.kind == Kind.BACKTEST else ("market_rules", "override_reason")
     run = {name: given[name].strip() for name in fields if name in given}
     limits = given_limits(given.dict())
     if "memory_limit_mb" in given:

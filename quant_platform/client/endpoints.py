@@ -73,12 +73,12 @@ def strategy_validate(type: str, config: Mapping[str, Any] | None = None) -> Cal
 
 def strategy_train(
     strategy_id: int, overrides: Mapping[str, Any] | None = None, *, version: int | None = None, priority: int = 0,
-    time_limit: int | None = None, memory_limit_mb: int | None = None,
+    time_limit: int | None = None, memory_limit_mb: int | None = None, market_rules: str | None = None,
 ) -> Call[m.Session]:  # fmt: skip
     """Start a training; never sent twice by itself. ``time_limit`` in seconds."""
     body = given({
         "overrides": dict(overrides or {}), "version": version, "priority": priority, "time_limit": time_limit,
-        "memory_limit_mb": memory_limit_mb,
+        "memory_limit_mb": memory_limit_mb, "market_rules": market_rules,
     })  # fmt: skip
     return post(f"/api/strategies/{int(strategy_id)}/train", one(m.Session), body)
 

@@ -25,7 +25,7 @@ class ToyConfig(StrategyConfig):
     save_every: int = 10
 
 
-def train(config: ToyConfig, panel: Any, sink: Sink, resume: Resume | None = None) -> TrainResult:
+def train(config: ToyConfig, panel: Any, sink: Sink, resume: Resume | None = None, venue: None = None) -> TrainResult:
     """A recurrence whose every value depends on all before it, so that a wrong resume shows."""
     import torch
 
@@ -50,7 +50,8 @@ def install(monkeypatch: Any) -> None:
     entry = "tests.sessions.machine:train"
     toy = replace(TYPES["algorithmic_trading"], config=ToyConfig, train=entry)
     monkeypatch.setitem(TYPES, "algorithmic_trading", toy)
-    monkeypatch.setattr("apps.sessions.jobs.training.panel_of", lambda session: None)
+    for name in ("panel_of", "venue_of"):
+        monkeypatch.setattr(f"apps.sessions.jobs.training.{name}", lambda session: None)
     HOOKS.clear()
 
 

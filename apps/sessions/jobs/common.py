@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.models import Adjustment
 from apps.marketdata.selectors import dataset_comparable, dataset_events, dataset_membership, dataset_panel
@@ -17,7 +19,7 @@ from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.registry import parse_config
 
 if TYPE_CHECKING:
-    from apps.strategies.engine.execution import Traded
+    from apps.strategies.engine.execution import Traded, Venue
 
 
 def panel_of(session: Session) -> BarPanel:
@@ -38,6 +40,15 @@ def traded_of(session: Session) -> Traded:
         dataset_panel(dataset), dataset_events(dataset), dataset.calendar,
         as_traded=dataset.adjustment == Adjustment.RAW, obey=session.params.get("market_rules") != "ignore",
     )  # fmt: skip
+
+
+def venue_of(session: Session) -> Venue | None:
+    """Return where the orders of a training are filled; None where its run ignores the rules of the market."""
+    if session.params.get("market_rules") == "ignore":
+        return None
+    from apps.strategies.engine.execution import Venue
+
+    return Venue(traded_of(session), float(settings.QP_BACKTEST_CAPITAL))
 
 
 def benchmark_for(session: Session) -> str | Benchmark:

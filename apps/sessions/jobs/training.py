@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apps.sessions.capsules import capsule_record
-from apps.sessions.jobs.common import config_of, panel_of, write_json
+from apps.sessions.jobs.common import config_of, panel_of, venue_of, write_json
 from apps.sessions.models import Session
 from apps.sessions.runner.process import imported
 from apps.sessions.runner.sink import DbSink
@@ -30,7 +30,7 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
     if session.attempt > 1:
         sink.rewind(resume.step if resume else -1)
         sink.log(f"Attempt {session.attempt} continues from step {resume.step if resume else 0}.")
-    result = train(config, panel, sink, resume)
+    result = train(config, panel, sink, resume, venue_of(session))
     document = asdict(result)
     write_json(session_folder(session.pk) / "result.json", document)
     if session.verifies_id is None:

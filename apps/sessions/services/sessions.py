@@ -30,7 +30,7 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
 STUDIES, MODES = ("sweep", "walk_forward"), ("rolling", "anchored")
-#: Whether a backtest obeys the rules of its market (limits, lots, settlement, charges), which it does unless told.
+#: Whether a run obeys the rules of its market (limits, lots, settlement, charges), which it does unless told.
 OBEY, IGNORE = "obey", "ignore"
 #: What a repeated backtest may change of its run beside the configuration.
 RUN_FIELDS = ("start", "end", "capital", "benchmark", "benchmark_dataset", "market_rules", "override_reason")
@@ -54,9 +54,9 @@ def session_create(
 
     ``overrides`` change fields of the configuration for this run only. ``params`` of a backtest:
     ``start``, ``end`` (ISO dates), ``capital``, ``benchmark`` (a symbol), ``benchmark_dataset``,
-    ``checkpoint_session``, ``market_rules`` (``obey`` or ``ignore``), ``study`` with ``mode`` and ``open_holdout``; of either
-    kind ``override_reason`` for data that blocks. Raises ``Refusal``: ``concurrent_limit`` (429),
-    ``data_blocked``, ``dates_outside_data``, ``invalid_config`` and the like (422).
+    ``checkpoint_session``, ``study`` with ``mode`` and ``open_holdout``; of either kind
+    ``market_rules`` (``obey`` or ``ignore``) and ``override_reason`` for data that blocks.
+    Raises ``Refusal``: ``concurrent_limit`` (429), ``data_blocked``, ``invalid_config`` and the like (422).
     """
     require_permission(owner, "session.run")
     type_key = version.strategy.type
@@ -315,9 +315,9 @@ def _clean_params(kind: str, params: dict[str, Any]) -> dict[str, Any]:
         raise Refusal(
             "dates_out_of_order", N_("%(late)s must come after %(early)s."), field="end", early="start", late="end"
         )
+    _check_rules(params)
     if kind == Kind.BACKTEST:
         params["capital"] = _capital(params.get("capital"))
-        _check_rules(params)
         _check_study(params)
     return params
 

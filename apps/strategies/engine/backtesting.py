@@ -18,7 +18,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig
 from apps.strategies.engine.config_base import StrategyConfig
-from apps.strategies.engine.execution import Traded
+from apps.strategies.engine.execution import Traded, Venue
 from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
 from apps.strategies.engine.registry import strategy_type
@@ -80,7 +80,9 @@ def backtest(
     if isinstance(benchmark, str) and benchmark:
         _check_prices(panel, [panel.index_of(benchmark)], period.first, "benchmark")
     report_step = _stepper(on_progress)
-    decisions = strategy_type(type_key).load("decide")(config, panel, policy)
+    # A policy that learned under the rules of a market is told what it holds under them.
+    venue = [Venue(execution, capital)] if policy is not None and policy.spec.get("rules") else []
+    decisions = strategy_type(type_key).load("decide")(config, panel, policy, *venue)
     report_step()
     market = TradedMarket(panel, execution, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
     player = _player(config, decisions, market)

@@ -172,6 +172,45 @@ class Traded:
         }
 
 
+@dataclass(frozen=True)
+class Ruled:
+    """What agents train under: prices of orders ``open`` and ``close`` (S, T), NaN where suspended, the rules of
+    their market, costs and the money an account begins with."""
+
+    open: Floats
+    close: Floats
+    market: Market
+    costs: Costs
+    capital: float
+    #: What is above an order maximum is refused; else it is split.
+    refuse: bool = False
+
+    def bars(self, start: int, stop: int) -> Ruled:
+        """Return bars ``start`` to ``stop`` (excluded)."""
+        part = slice(start, stop)
+        return replace(
+            self, open=self.open[:, part], close=self.close[:, part], market=self.market.at(np.arange(start, stop))
+        )
+
+
+@dataclass(frozen=True)
+class Venue:
+    """Where an agent's orders are filled while it learns: the same as in its backtest, with as much ``capital``."""
+
+    traded: Traded
+    capital: float
+
+    def ruled(self, rows: Sequence[int], rate: float, *, refuse: bool = False) -> Ruled | None:
+        """Return the rules of ``rows`` with a commission of ``rate``; None where there is none to obey."""
+        if not self.traded.obey:
+            return None
+        market = self.traded.market(rows)
+        if market is None:
+            return None
+        opens, closes = self.traded.weighed(rows)
+        return Ruled(opens, closes, market, self.traded.costs(Costs(rate=rate), rows), self.capital, refuse)
+
+
 def _age(part: BarPanel) -> NDArray[np.int64]:
     """Return the session since listing (1 is the first), 0 for what was listed before the data begins.
 

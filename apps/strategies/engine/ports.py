@@ -1,6 +1,7 @@
 """What an agent needs of the outside world, and what it gives back. No Django here.
 
-``train(config, panel, sink, resume) -> TrainResult`` is the whole contract of a trainer and
+``train(config, panel, sink, resume, venue) -> TrainResult`` is the whole contract of a trainer (``venue`` is
+``execution.Venue``, or None where no market's rules are obeyed) and
 ``decide(config, panel, policy_dir) -> Decisions`` that of a policy; sessions implement the
 sink over the live log, tests use ``ListSink``, the command line a progress bar.
 """

@@ -16,7 +16,13 @@ class Command(StartCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
+        parser.add_argument(
+            "--market-rules", choices=["obey", "ignore"], help="price limits, lots, settlement, charges (default: obey)"
+        )
         parser.add_argument("--seeds", type=int, help="seeds trained side by side")
+
+    def params(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"market_rules": options["market_rules"]} if options["market_rules"] else {}
 
     def more_overrides(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"seeds": options["seeds"]} if options["seeds"] is not None else {}

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from apps.strategies.engine.envs.algorithmic import AlgorithmicTradingEnv
 from apps.strategies.engine.networks import Params, StackedAdam, flattened, head, hidden, stacked_mlp
+
+if TYPE_CHECKING:
+    from apps.strategies.engine.envs.ruled_trading import RuledTradingEnv
 
 #: One update per this many steps of the environment.
 UPDATE_EVERY = 4
@@ -179,6 +184,33 @@ def best_path(params: Params, flat_windows: Tensor, targets: Tensor, start: floa
             path.append(held)
         paths.append(path)
     return torch.tensor(paths)
+
+
+@torch.no_grad()
+def walked(
+    params: Params, env: RuledTradingEnv, flat_windows: Tensor, targets: Tensor
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """Walk ``env`` (one copy a seed) greedily; return (S, T) indices of ``targets`` and the equity (S, T).
+
+    Under market rules an order may wait, so the policy is told what is held, not what was wanted. Row t of
+    ``flat_windows`` is what is seen at the environment's t-th bar.
+    """
+    table = torch.stack(
+        [
+            q_values(params, torch.cat([flat_windows, p.expand(len(flat_windows), 1)], 1).expand(env.copies, -1, -1))
+            for p in targets
+        ],
+        -1,
+    ).argmax(-2)  # (S, T, positions)
+    env.reset()
+    rows, paths, equity = torch.arange(env.copies), [], [env.equity.numpy().copy()]
+    for t in range(len(flat_windows)):
+        held = torch.searchsorted(targets, env.side)
+        paths.append(table[rows, t, held])
+        if t < env.horizon:
+            env.step(paths[-1])
+            equity.append(env.equity.numpy().copy())
+    return torch.stack(paths, 1), np.stack(equity, 1)
 
 
 @dataclass

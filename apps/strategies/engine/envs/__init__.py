@@ -22,16 +22,27 @@ __all__ = [
 def make_algorithmic(
     prices: Prices, *, compat: str = "", **options: Any
 ) -> AlgorithmicTradingEnv | TradeMasterAlgorithmicEnv:
-    """Return the one-asset environment in the ``compat`` mode: "" is correct, "trademaster" repeats that program."""
+    """Return the one-asset environment in the ``compat`` mode: "" is correct, "trademaster" repeats that program.
+
+    With ``ruled`` the correct one obeys the rules of a market.
+    """
     if compat == "trademaster":
         return TradeMasterAlgorithmicEnv(
-            prices, **{k: v for k, v in options.items() if k not in {"allow_short", "exposure"}}
+            prices, **{k: v for k, v in options.items() if k not in {"allow_short", "exposure", "ruled"}}
         )
+    if "ruled" in options:
+        from apps.strategies.engine.envs.ruled_trading import RuledTradingEnv
+
+        return RuledTradingEnv(prices, **options)
     return AlgorithmicTradingEnv(prices, **options)
 
 
 def make_portfolio(prices: Prices, *, compat: str = "", **options: Any) -> PortfolioEnv | TradeMasterPortfolioEnv:
     """Return the portfolio environment in the ``compat`` mode; see ``make_algorithmic``."""
     if compat == "trademaster":
-        return TradeMasterPortfolioEnv(prices, **{k: v for k, v in options.items() if k != "rebalance"})
+        return TradeMasterPortfolioEnv(prices, **{k: v for k, v in options.items() if k not in {"rebalance", "ruled"}})
+    if "ruled" in options:
+        from apps.strategies.engine.envs.ruled_portfolio import RuledPortfolioEnv
+
+        return RuledPortfolioEnv(prices, **options)
     return PortfolioEnv(prices, **options)

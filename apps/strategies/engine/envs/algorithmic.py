@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class AlgorithmicTradingEnv(BatchedEnv):
     ``account`` is (B, 1): the side held; ``equity`` (B,) starts at ``capital``.
     """
 
-    STATE = ("cash", "units", "side", "equity", "alive")
+    STATE: ClassVar[tuple[str, ...]] = ("cash", "units", "side", "equity", "alive")
     cash: Tensor
     units: Tensor
     side: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ class PortfolioEnv(BatchedEnv):
     transpose of such a tensor is used without being moved.
     """
 
-    STATE = ("cash", "units", "equity")
+    STATE: ClassVar[tuple[str, ...]] = ("cash", "units", "equity")
 
     def __init__(self, prices: Prices, *, cost_rate: float = 0.001, rebalance: int = 1, **options: Any) -> None:
         self.rebalance = rebalance

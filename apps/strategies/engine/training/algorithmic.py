@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,10 @@ from apps.strategies.engine.training import common
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
+if TYPE_CHECKING:
+    from apps.strategies.engine.envs.ruled_trading import RuledTradingEnv
+    from apps.strategies.engine.execution import Ruled, Venue
+
 #: A point of the fine curves each so many environment steps.
 POINT_EVERY = 100
 #: A validation at most each so many episodes; at least 20 of them in a training.
@@ -31,7 +35,7 @@ BP = 10_000.0
 class Market:
     """The asset's arrays, split and scaled: nothing after the training period shapes the scale."""
 
-    def __init__(self, config: AlgorithmicTradingConfig, panel: BarPanel) -> None:
+    def __init__(self, config: AlgorithmicTradingConfig, panel: BarPanel, venue: Venue | None = None) -> None:
         self.row = panel.index_of(config.symbol)
         part = panel.select([config.symbol])
         self.open = np.array(part.fields["open"][0], np.float64)
@@ -43,13 +47,23 @@ class Market:
         features = compute(part)[:, 0]
         self.scaler = Scaler.fit(features[self.split.first : self.split.valid])
         self.scaled = scaled_or_zero(self.scaler, features)
-        self.cost = config.commission_bp / BP
+        self.cost, self.allow_short = config.commission_bp / BP, config.allow_short
+        self.ruled = (
+            None if venue is None else venue.ruled([self.row], self.cost, refuse=config.order_maximum == "refuse")
+        )
         self.bars_per_year = panel.bars_per_year
 
     def env(self, config: AlgorithmicTradingConfig, copies: int) -> AlgorithmicTradingEnv:
         """Return the training environment."""
         period = slice(self.split.first, self.split.valid)
         prices = Prices(self.open[period, None], self.close[period, None], self.scaled[period, None].numpy())
+        if self.ruled is not None:
+            from apps.strategies.engine.envs.ruled_trading import RuledTradingEnv
+
+            return RuledTradingEnv(
+                prices, ruled=self.ruled.bars(self.split.first, self.split.valid), window=config.window, copies=copies,
+                allow_short=config.allow_short,
+            )  # fmt: skip
         return AlgorithmicTradingEnv(
             prices, window=config.window, copies=copies, cost_rate=self.cost, allow_short=config.allow_short
         )
@@ -59,7 +73,18 @@ class Market:
         return flat_windows(self.scaled, window)
 
     def returns(self, targets: np.ndarray, start: int, end: int) -> np.ndarray:  # type: ignore[type-arg]
+        if self.ruled is not None:
+            return common.ruled_returns(self.ruled.bars(start, end), targets, allow_short=self.allow_short)
         return common.position_returns(self.open[start:end], self.close[start:end], targets, self.cost)
+
+
+def walking(ruled: Ruled, copies: int, allow_short: bool) -> RuledTradingEnv:
+    """Return an environment of whole prices to walk a policy through; what it sees comes from elsewhere."""
+    from apps.strategies.engine.envs.ruled_trading import RuledTradingEnv
+
+    none = np.ones((ruled.open.shape[1], 1))
+    prices = Prices(none, none, np.zeros((len(none), 1, 1), np.float32))
+    return RuledTradingEnv(prices, ruled=ruled, copies=copies, allow_short=allow_short)
 
 
 def scaled_or_zero(scaler: Scaler, features: common.Array) -> Tensor:
@@ -89,23 +114,29 @@ def settings_of(config: AlgorithmicTradingConfig, episode_steps: int) -> dqn.Set
     )  # fmt: skip
 
 
-def train(config: AlgorithmicTradingConfig, panel: BarPanel, sink: Sink, resume: Resume | None = None) -> TrainResult:
-    """Train, report every ``POINT_EVERY`` steps, keep the checkpoint validation likes best."""
+def train(
+    config: AlgorithmicTradingConfig, panel: BarPanel, sink: Sink, resume: Resume | None = None,
+    venue: Venue | None = None,
+) -> TrainResult:  # fmt: skip
+    """Train, report every ``POINT_EVERY`` steps, keep the checkpoint validation likes best.
+
+    ``venue`` is where orders are filled, under the rules of its market; None: anything can be traded.
+    """
     if config.compat:
         raise Refusal(
             "compat_not_trained",
             N_("TradeMaster's accounting is there to compare numbers; train with correct accounting."),
             field="compat",
         )
-    return _Training(config, panel, sink).run(resume)
+    return _Training(config, panel, sink, venue).run(resume)
 
 
 class _Training:
     """One run: the market, the agent and where it stands."""
 
-    def __init__(self, config: AlgorithmicTradingConfig, panel: BarPanel, sink: Sink) -> None:
+    def __init__(self, config: AlgorithmicTradingConfig, panel: BarPanel, sink: Sink, venue: Venue | None) -> None:
         self.config, self.sink = config, sink
-        self.market = Market(config, panel)
+        self.market = Market(config, panel, venue)
         self.env = self.market.env(config, config.seeds)
         self.targets = sides(config.allow_short)
         self.agent = dqn.Agent(settings_of(config, self.env.horizon))
@@ -124,7 +155,7 @@ class _Training:
         if resume is None:
             self.sink.log(
                 f"DQN on {config.symbol}: {config.episodes} episodes of {self.env.horizon} bars, "
-                f"{config.seeds} seed(s)."
+                f"{config.seeds} seed(s){common.under(self.market.ruled)}."
             )
             self.env.reset()
         else:
@@ -200,12 +231,17 @@ class _Training:
 
     def _scores(self, params: Params, start: int, end: int) -> list[dict[str, float | None]]:
         """Return each seed's metrics over bars [start, end), decided greedily from the close before."""
+        year, ruled = self.market.bars_per_year, self.market.ruled
+        if ruled is not None:
+            env = walking(ruled.bars(start - 1, end), self.config.seeds, self.config.allow_short)
+            _, equity = dqn.walked(params, env, self.windows[start - 1 : end], self.targets)
+            return [common.score(common.growth_of(row)[1:], year) for row in equity]
         paths = dqn.best_path(params, self.windows[start - 1 : end], self.targets).numpy()
         targets = self.targets.numpy()
         found = []
         for path in paths:
             returns = self.market.returns(targets[path].astype(np.float64), start - 1, end)
-            found.append(common.score(returns[1:], self.market.bars_per_year))
+            found.append(common.score(returns[1:], year))
         return found
 
     def _report(self) -> None:
@@ -272,6 +308,7 @@ class _Training:
             "seed_index": chosen,
             "targets": self.targets.tolist(),
             "scaler": self.market.scaler.to_state(),
+            "rules": self.market.ruled is not None,
             "seeds": {name: common.over_seeds([x[name] for x in test]) for name in ("total_return", "sharpe")},
         }
         weights = common.weights_digest(dict(self.agent.online) | self.best_policy)
@@ -288,8 +325,13 @@ class _Training:
         }
 
 
-def decide(config: AlgorithmicTradingConfig, panel: BarPanel, policy: Policy | None) -> TargetPositions:
-    """Return the wanted side (S, T) after each close; other assets, and bars without a full window, are flat."""
+def decide(
+    config: AlgorithmicTradingConfig, panel: BarPanel, policy: Policy | None, venue: Venue | None = None
+) -> TargetPositions:
+    """Return the wanted side (S, T) after each close; other assets, and bars without a full window, are flat.
+
+    With ``venue`` the policy is told what it would hold under the rules of its market, as it was while it learned.
+    """
     if policy is None or policy.spec.get("kind") != "dqn":
         raise Refusal(
             "no_checkpoint",
@@ -309,8 +351,17 @@ def decide(config: AlgorithmicTradingConfig, panel: BarPanel, policy: Policy | N
     first = int(np.argmax(np.isfinite(close)))
     scaled = scaled_or_zero(Scaler.from_state(spec["scaler"]), compute(part.select(start=panel.times[first]))[:, 0])
     if len(scaled) >= window:
-        path = dqn.best_path(params, flat_windows(scaled, window)[window - 1 :], torch.tensor(spec["targets"]))[
-            0
-        ].numpy()
-        targets[row, first + window - 1 :] = np.asarray(spec["targets"])[path].astype(np.int8)
+        windows, wanted = flat_windows(scaled, window)[window - 1 :], torch.tensor(spec["targets"])
+        begin = first + window - 1
+        ruled = (
+            None
+            if venue is None
+            else venue.ruled([row], config.commission_bp / BP, refuse=config.order_maximum == "refuse")
+        )
+        if ruled is not None and len(windows) > 1:
+            env = walking(ruled.bars(begin, len(close)), 1, config.allow_short)
+            path = dqn.walked(params, env, windows, wanted)[0][0].numpy()
+        else:
+            path = dqn.best_path(params, windows, wanted)[0].numpy()
+        targets[row, begin:] = np.asarray(spec["targets"])[path].astype(np.int8)
     return TargetPositions(targets)

@@ -19,6 +19,8 @@ from apps.ui.engine.text import N_
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from apps.strategies.engine.execution import Ruled
+
 Array = NDArray[np.float64]
 LEAST_BARS = 30
 
@@ -118,6 +120,38 @@ def weight_returns(open_: Array, close: Array, weights: Array, cost: float) -> A
         held = after / after.sum()
         result[t + 1] = growth - 1.0
     return result
+
+
+def ruled_returns(ruled: Ruled, decided: Array, *, allow_short: bool = False) -> Array:
+    """Return simple returns per bar under the rules of the market, by the very kernels of a backtest.
+
+    ``decided`` is (T,) sides of one instrument, or (T, N + 1) weights, cash first, whose rows of NaN keep what
+    is held. The first bar returns 0.
+    """
+    from apps.trading.engine.backtest import Bars, Options, run_targets, run_weights
+
+    # As a backtest sizes the orders of an agent: all it asks for, cut to the cash.
+    options = Options(
+        capital=ruled.capital, fraction=1.0, cash_short="reduce", allow_short=allow_short,
+        order_maximum="refuse" if ruled.refuse else "split",
+    )  # fmt: skip
+    if decided.ndim == 1:
+        bars = Bars.of(ruled.open[0], ruled.close[0])
+        equity = run_targets(decided.astype(np.int8), bars, ruled.costs, options, market=ruled.market).equity
+    else:
+        wanted = decided[: ruled.close.shape[1], 1:].T
+        equity = run_weights(wanted, ruled.open, ruled.close, ruled.costs, options, market=ruled.market).equity
+    return growth_of(equity)
+
+
+def under(ruled: Ruled | None) -> str:
+    """Return what the log of a training says of the rules its account obeys."""
+    return "" if ruled is None else ", under the rules of its market"
+
+
+def growth_of(equity: Array) -> Array:
+    """Return simple returns per bar of equity (T,), the first 0."""
+    return np.concatenate([[0.0], equity[1:] / equity[:-1] - 1.0])
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, float | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from apps.strategies.engine.training import common
 from apps.strategies.engine.training.algorithmic import BP, scaled_or_zero
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+
+if TYPE_CHECKING:
+    from apps.strategies.engine.execution import Ruled, Venue
 
 Flags = NDArray[np.bool_]
 VALIDATE_EVERY = 5
@@ -40,7 +43,7 @@ def symbols_of(config: PortfolioConfig, panel: BarPanel) -> list[str]:
 class Market:
     """The assets' arrays (T, N), split and scaled: nothing after the training period shapes the scale."""
 
-    def __init__(self, config: PortfolioConfig, panel: BarPanel) -> None:
+    def __init__(self, config: PortfolioConfig, panel: BarPanel, venue: Venue | None = None) -> None:
         self.symbols = symbols_of(config, panel)
         if not self.symbols:
             raise Refusal(
@@ -57,35 +60,54 @@ class Market:
         self.scaler = Scaler.fit(features[self.split.first : self.split.valid])
         self.scaled = scaled_or_zero(self.scaler, features)
         self.cost, self.bars_per_year = config.commission_bp / BP, panel.bars_per_year
+        rows = [panel.index_of(symbol) for symbol in self.symbols]
+        self.ruled = None if venue is None else venue.ruled(rows, self.cost, refuse=config.order_maximum == "refuse")
 
     def env(self, config: PortfolioConfig, start: int, end: int, **options: Any) -> PortfolioEnv:
         """Return an environment over bars [start, end)."""
         prices = Prices(self.open[start:end], self.close[start:end], self.scaled[start:end].numpy())
+        if self.ruled is not None:
+            return ruled_env(prices, self.ruled.bars(start, end), window=config.window, **options)
         return PortfolioEnv(prices, window=config.window, cost_rate=self.cost, **options)
 
     def score(self, weights: NDArray[np.float64], start: int, end: int) -> dict[str, float | None]:
         """Return metrics of weights decided at the closes of bars [start, end - 1) and held until ``end``."""
+        if self.ruled is not None:
+            ruled = common.ruled_returns(self.ruled.bars(start, end), weights)
+            return common.score(ruled[1:], self.bars_per_year)
         returns = common.weight_returns(self.open[start:end], self.close[start:end], weights, self.cost)
         return common.score(returns[1:], self.bars_per_year)
 
 
-def train(config: PortfolioConfig, panel: BarPanel, sink: Sink, resume: Resume | None = None) -> TrainResult:
-    """Train PPO; one point an epoch, a validation each few, the best checkpoint kept."""
+def ruled_env(prices: Prices, ruled: Ruled, **options: Any) -> PortfolioEnv:
+    """Return the environment that keeps the rules; importing it loads the backtester."""
+    from apps.strategies.engine.envs.ruled_portfolio import RuledPortfolioEnv
+
+    return RuledPortfolioEnv(prices, ruled=ruled, **options)
+
+
+def train(
+    config: PortfolioConfig, panel: BarPanel, sink: Sink, resume: Resume | None = None, venue: Venue | None = None
+) -> TrainResult:
+    """Train PPO; one point an epoch, a validation each few, the best checkpoint kept.
+
+    ``venue`` is where orders are filled, under the rules of its market; None: anything can be traded.
+    """
     if config.compat:
         raise Refusal(
             "compat_not_trained",
             N_("TradeMaster's accounting is there to compare numbers; train with correct accounting."),
             field="compat",
         )
-    return _Training(config, panel, sink).run(resume)
+    return _Training(config, panel, sink, venue).run(resume)
 
 
 class _Training:
     """One run: the market, the agents and where they stand."""
 
-    def __init__(self, config: PortfolioConfig, panel: BarPanel, sink: Sink) -> None:
+    def __init__(self, config: PortfolioConfig, panel: BarPanel, sink: Sink, venue: Venue | None) -> None:
         self.config, self.sink = config, sink
-        self.market = Market(config, panel)
+        self.market = Market(config, panel, venue)
         s = self.market.split
         horizon = min(config.horizon, (s.valid - s.first - config.window) // config.rebalance)
         options = {"copies": config.copies, "horizon": horizon, "random_start": True, "rebalance": config.rebalance}
@@ -124,7 +146,7 @@ class _Training:
             names = ", ".join(self.market.symbols[:8])
             self.sink.log(
                 f"PPO over {len(self.market.symbols)} symbols ({names}): {config.epochs} epochs, "
-                f"{config.seeds} seed(s)."
+                f"{config.seeds} seed(s){common.under(self.market.ruled)}."
             )
         while self.epoch < config.epochs and not (config.patience and self.without_better >= config.patience):
             self._epoch()
@@ -220,6 +242,7 @@ class _Training:
             "seed_index": self.best_seed,
             "symbols": self.market.symbols,
             "scaler": self.market.scaler.to_state(),
+            "rules": self.market.ruled is not None,
             "seeds": {name: common.over_seeds([x[name] for x in tests]) for name in ("total_return", "sharpe")},
         }
         chosen = self.best_seed
@@ -239,8 +262,13 @@ class _Training:
         return {name: self.market.score(weights, s.test - 1, s.end) for name, weights in named.items()}
 
 
-def decide(config: PortfolioConfig, panel: BarPanel, policy: Policy | None) -> TargetWeights:
-    """Return the wanted weights (S, T) after each close; a NaN column keeps the shares held."""
+def decide(
+    config: PortfolioConfig, panel: BarPanel, policy: Policy | None, venue: Venue | None = None
+) -> TargetWeights:
+    """Return the wanted weights (S, T) after each close; a NaN column keeps the shares held.
+
+    With ``venue`` the policy is told what it would hold under the rules of its market, as it was while it learned.
+    """
     weights = np.full((len(panel.symbols), len(panel.times)), np.nan)
     if config.method == "equal_weight":
         return TargetWeights(_equal(config, panel, weights))
@@ -265,7 +293,14 @@ def decide(config: PortfolioConfig, panel: BarPanel, policy: Policy | None) -> T
     later = part.select(start=panel.times[first])
     scaled = scaled_or_zero(Scaler.from_state(spec["scaler"]), compute(later))
     prices = Prices(later.fields["open"].T, later.fields["close"].T, scaled.numpy())
-    env = PortfolioEnv(prices, window=config.window, cost_rate=config.commission_bp / BP, rebalance=config.rebalance)
+    cost, options = config.commission_bp / BP, {"window": config.window, "rebalance": config.rebalance}
+    rows = [panel.index_of(symbol) for symbol in spec["symbols"]]
+    ruled = None if venue is None else venue.ruled(rows, cost, refuse=config.order_maximum == "refuse")
+    env = (
+        PortfolioEnv(prices, cost_rate=cost, **options)
+        if ruled is None
+        else ruled_env(prices, ruled.bars(first, len(panel.times)), **options)
+    )
     wanted = ppo.mean_weights(params, env, config.invest / 100.0).double().numpy()[:, 1:]
     begin = first + config.window - 1
     for column, symbol in enumerate(spec["symbols"]):
