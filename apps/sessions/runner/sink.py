@@ -58,6 +58,7 @@ class DbSink:
         self._started = self._last_saved = time.monotonic()
         self._rate_anchor = (self._started, session.step)
         self._limit_saved = False
+        self._renewed = float("-inf")
         self._usage: dict[str, Any] = dict(session.usage)
         self._watch, self._done = Watch(memory_limit_bytes(session)), session.progress
         self._pending: dict[str, Any] = {}
@@ -199,19 +200,22 @@ class DbSink:
 
     def _loop(self) -> None:
         interval = settings.QP_EVENT_FLUSH_MS / 1000
-        next_control = next_beat = 0.0
+        beat = min(1.0, settings.QP_LEASE_SECONDS / 4)
+        next_control = 0.0
         next_figures = time.monotonic() + MEASURE_SECONDS
         try:
             sampler, next_sample = Sampler(), time.monotonic() + OBSERVE_SECONDS
             sampler.sample()  # Rates count from here.
-            while not self._closed.wait(interval):
+            next_flush = time.monotonic() + interval
+            while not self._closed.wait(max(0.0, next_flush - time.monotonic())):
                 now = time.monotonic()
+                self.flush()
+                # A point waits for the interval, not for the interval and the writing of the points before it.
+                next_flush = max(next_flush + interval, time.monotonic() + interval / 5)
                 if now >= next_sample:
                     next_sample = now + OBSERVE_SECONDS
                     self._observe(sampler)
-                self.flush()
-                if now >= next_beat:
-                    next_beat = now + min(1.0, settings.QP_LEASE_SECONDS / 4)
+                if now >= self._renewed + beat:
                     self._beat()
                 if now >= next_control:
                     next_control = now + CONTROL_SECONDS
@@ -242,7 +246,9 @@ class DbSink:
                 self._pending.setdefault("flags", []).extend(flags)
 
     def _beat(self) -> None:
+        """Renew the lease, which a write does as well."""
         with self._writing:
+            self._renewed = time.monotonic()
             renewed = Session.objects.filter(pk=self.session_id, attempt=self.attempt).update(**self._lease())
         if not renewed:
             raise StaleAttempt(self.session_id, self.attempt)
@@ -295,6 +301,7 @@ class DbSink:
                 close_old_connections()
                 time.sleep(0.25)
             else:
+                self._renewed = time.monotonic()
                 poke()
                 return
 
