@@ -18,11 +18,12 @@ from statistics import median, quantiles
 
 import psutil
 
+from quant_platform import smoke
 from quant_platform.bench import Row
 from quant_platform.bench.databases import installation, kind_of, server_of
 from quant_platform.bench.measure import wall_seconds
 from quant_platform.bench.peers import say
-from quant_platform.bench.push import BASE, _free_port, _wait_for
+from quant_platform.bench.push import BASE
 from quant_platform.client import Client
 from quant_platform.client.tables import table_call
 
@@ -44,13 +45,13 @@ def rows(database: str = "") -> Sequence[Row]:
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         scene = json.loads(made.stdout.splitlines()[-1])
-        port = _free_port()
+        port = smoke.free_port()
         web = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "quant_platform.asgi:application"],
             env=env, cwd=BASE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            _wait_for(port)
+            smoke.wait_for(lambda: port_open(port), "the web process opening its port", 60)
             with Client(f"http://127.0.0.1:{port}", scene["token"]) as client:
                 return measure(client, scene["symbols"], psutil.Process(web.pid), kind_of(server))
         finally:

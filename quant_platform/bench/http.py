@@ -29,6 +29,7 @@ from quant_platform import smoke
 from quant_platform.bench import Row
 from quant_platform.bench.databases import installation, kind_of, server_of
 from quant_platform.bench.peers import BASE, say
+from quant_platform.bench.web import cpu_used, web_processes
 
 PEOPLE, TRAININGS, SECONDS, WARM_UP = 100, 10, 45.0, 5.0
 #: Seconds a person reads before the next request, evenly between the two.
@@ -98,7 +99,7 @@ def _measure(env: dict[str, str], scene: list[dict[str, Any]]) -> tuple[Seen, in
         counted = part(env, "count", json.dumps(scene[0]), json.dumps([*PAGES, *ASKED]))
         counted |= _weights(base, scene[0])
         say(f"http: {len(scene)} people for {SECONDS:.0f} s")
-        seen = asyncio.run(_work(base, scene, _web(server)))
+        seen = asyncio.run(_work(base, scene, web_processes(server, port)))
         lost = _lost(base, scene, seen)
     finally:
         smoke.stop(server)
@@ -120,32 +121,16 @@ def _state(client: httpx.Client, session: int) -> str:
     return str(client.get(f"/api/sessions/{session}/status").json().get("status", ""))
 
 
-def _web(server: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return the processes that answer, among those of the supervisor."""
-    found = [
-        process for process in psutil.Process(server.pid).children(recursive=True)
-        if "quant_platform.asgi:application" in process.cmdline() and "daphne" in " ".join(process.cmdline()[:6])
-    ]  # fmt: skip
-    if not found:
-        raise smoke.SmokeFailed("no web process is there")
-    return found
-
-
-def _used(web: list[psutil.Process]) -> float:
-    """Return the CPU seconds that the web processes have used."""
-    return sum(sum(process.cpu_times()[:2]) for process in web)
-
-
 async def _work(base: str, scene: list[dict[str, Any]], web: list[psutil.Process]) -> Seen:
     seen, limits = Seen(), httpx.Limits(max_connections=len(scene) + TRAININGS)
     async with httpx.AsyncClient(base_url=base, timeout=60, limits=limits) as client:
         start = time.monotonic() + 1.0
-        before = _used(web)
+        before = cpu_used(web)
         people = [_person(client, person, number, start, seen) for number, person in enumerate(scene)]
         together = [_train(client, person, start + SECONDS / 3, seen) for person in scene[:TRAININGS]]
         await asyncio.gather(*people, *together)
         seen.processes = len(web)
-        seen.cpu = (_used(web) - before) / (time.monotonic() - start)
+        seen.cpu = (cpu_used(web) - before) / (time.monotonic() - start)
     return seen
 
 

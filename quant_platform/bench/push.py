@@ -1,15 +1,15 @@
 """Push: how long a point takes from the process that says it to a hundred browsers, and whether any is lost.
 
-A real web process (daphne), four writer processes with the sink of a training (50 points a
-second each, flushed every ``QP_EVENT_FLUSH_MS``), and a hundred sockets that each follow all
-four. Latency counts from the moment a point is said, so the flush is part of it.
+The web of ``manage.py serve`` with as many processes as it has here, four writer processes with
+the sink of a training (50 points a second each, flushed every ``QP_EVENT_FLUSH_MS``), and a hundred
+sockets that each follow all four. Latency counts from the moment a point is said, so the flush is
+part of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,9 +24,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from quant_platform import smoke
 from quant_platform.bench import Row
 from quant_platform.bench.databases import installation, kind_of, server_of
 from quant_platform.bench.peers import say
+from quant_platform.bench.web import cpu_used, web_processes
 
 BASE = Path(__file__).resolve().parents[2]
 JOBS, POINTS_A_SECOND, SECONDS, WARM_UP = 4, 50, 8.0, 1.0
@@ -47,6 +49,7 @@ class Figures:
     lost: int
     repeated: int
     cpu: float
+    processes: int = 1
 
 
 def rows(database: str = "") -> Sequence[Row]:
@@ -62,7 +65,7 @@ def rows(database: str = "") -> Sequence[Row]:
 
 def _rows(figures: Figures, sockets: int, goal: float, kind: str) -> list[Row]:
     work = f"{sockets} sockets × {JOBS} jobs × {POINTS_A_SECOND} points/s, {kind}"
-    note = f"p50 {figures.p50:.0f}, p99 {figures.p99:.0f} ms; web {figures.cpu:.0%} of a core; "
+    note = f"p50 {figures.p50:.0f}, p99 {figures.p99:.0f} ms; {figures.processes} web, {figures.cpu:.0%} of a core; "
     note += f"{figures.delivered} deliveries"
     rate = round(figures.delivered / (SECONDS - WARM_UP))
     return [
@@ -79,46 +82,29 @@ def measure(env: dict[str, str], seconds: float = SECONDS, sockets: int = 100) -
     order = [*part, "prepare", str(JOBS), str(sockets)]
     made = subprocess.run(order, env=env, cwd=BASE, capture_output=True, text=True, check=True)  # noqa: S603
     scene = json.loads(made.stdout.splitlines()[-1])
-    port = _free_port()
-    web = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "quant_platform.asgi:application"],
-        env=env, cwd=BASE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    port = smoke.free_port()
+    order = [sys.executable, str(BASE / "manage.py"), "serve", "--web", "--port", str(port)]
+    server = subprocess.Popen(order, env=env, cwd=BASE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
     writers: list[subprocess.Popen[bytes]] = []
     try:
-        _wait_for(port)
+        web = web_processes(server, port)
         orders = [str(seconds), str(POINTS_A_SECOND)]
         writers = [_writer([*part, "write", str(pk), *orders], env) for pk in scene["sessions"]]
         say(f"push: {sockets} sockets, {len(writers)} writers, {seconds:.0f} s")
-        received, start, cpu = asyncio.run(_listen(port, scene, writers, seconds, psutil.Process(web.pid)))
+        received, start, cpu = asyncio.run(_listen(port, scene, writers, seconds, web))
     finally:
-        for process in (*writers, web):
+        for process in (*writers, server):
             process.terminate()
             process.wait(20)
-    return _figures(received, scene["sessions"], start, seconds, cpu)
+    return _figures(received, scene["sessions"], start, seconds, cpu, len(web))
 
 
 def _writer(order: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(order, env=env, cwd=BASE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError("the web process did not open its port within 30 s")
-
-
 async def _listen(
-    port: int, scene: dict[str, Any], writers: list[subprocess.Popen[bytes]], seconds: float, web: psutil.Process
+    port: int, scene: dict[str, Any], writers: list[subprocess.Popen[bytes]], seconds: float, web: list[psutil.Process]
 ) -> tuple[list[Frames], float, float]:
     """Open the sockets, let the writers begin together, and return the frames, the start and the web's CPU share."""
     query = "&".join(f"session={pk}&after=0" for pk in scene["sessions"])
@@ -132,9 +118,9 @@ async def _listen(
     for writer in writers:
         _tell(writer, start)
     await asyncio.sleep(start - time.time())
-    before, clock = sum(web.cpu_times()[:2]), time.time()
+    before, clock = cpu_used(web), time.time()
     await asyncio.sleep(seconds)
-    cpu = (sum(web.cpu_times()[:2]) - before) / (time.time() - clock)
+    cpu = (cpu_used(web) - before) / (time.time() - clock)
     await asyncio.sleep(2.0)
     for ws in opened:
         await ws.close()
@@ -169,7 +155,9 @@ async def _read(ws: ClientConnection, frames: Frames) -> None:
         return
 
 
-def _figures(received: list[Frames], sessions: list[int], start: float, seconds: float, cpu: float) -> Figures:
+def _figures(
+    received: list[Frames], sessions: list[int], start: float, seconds: float, cpu: float, processes: int = 1
+) -> Figures:
     wanted = int(seconds * POINTS_A_SECOND)
     delays: list[float] = []
     lost = repeated = 0
@@ -188,4 +176,4 @@ def _figures(received: list[Frames], sessions: list[int], start: float, seconds:
             lost += wanted - len(set(steps))
             repeated += len(steps) - len(set(steps))
     cuts = statistics.quantiles(delays, n=100)
-    return Figures(cuts[49], cuts[94], cuts[98], len(delays), lost, repeated, cpu)
+    return Figures(cuts[49], cuts[94], cuts[98], len(delays), lost, repeated, cpu, processes)
