@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 
 from apps.ui import npm_finder
 
-MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+HOST_CACHE = "apps.ui.shared_cache.SharedCache"
 
 
 @register(Tags.compatibility)
@@ -67,16 +67,16 @@ def transactions(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     return found
 
 
-@register(Tags.async_support)
-def layer(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """PostgreSQL is what several hosts share; the memory layer is what they cannot."""
+@register(Tags.caches)
+def cache(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """PostgreSQL is what several hosts share; a cache of files is what they should not."""
     shared = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
-    if not shared or settings.CHANNEL_LAYERS["default"]["BACKEND"] != MEMORY_LAYER:
+    if not shared or settings.CACHES["default"]["BACKEND"] != HOST_CACHE:
         return []
     return [
         Info(
-            "The channel layer is this process's memory.",
-            hint="Right for one web process. Set REDIS_URL where several hosts serve the web.",
+            "Rate limits and used codes are counted on this host.",
+            hint="Right for one web host. Set REDIS_URL where several hosts serve the web.",
             id="quant.I001",
         )
     ]

@@ -35,7 +35,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(BY_FILE):
-                return nodeid.split("::")[0]
+                return nodeid.split("::", maxsplit=1)[0]
             return next((room for room in TOGETHER if nodeid.startswith(room)), nodeid)
 
     return Together(config, log)

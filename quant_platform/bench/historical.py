@@ -24,6 +24,7 @@ from quant_platform.bench.databases import installation, kind_of, server_of
 from quant_platform.bench.measure import wall_seconds
 from quant_platform.bench.peers import say
 from quant_platform.bench.push import BASE
+from quant_platform.bench.web import port_open
 from quant_platform.client import Client
 from quant_platform.client.tables import table_call
 

@@ -107,7 +107,6 @@ TEMPLATES = [
 ]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CHANNEL_LAYERS = {"default": storage.channel_layer(VALUES["REDIS_URL"])}
 Q_CLUSTER = jobs.cluster(SLOTS)
 CACHES = {"default": access.cache(VALUES["REDIS_URL"], VAR_DIR)}
 

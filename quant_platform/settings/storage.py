@@ -1,4 +1,4 @@
-"""The database and the channel layer that the environment asks for."""
+"""The database and the mail that the environment asks for."""
 
 from __future__ import annotations
 
@@ -58,19 +58,6 @@ def database(url: str, var_dir: Path, *, pool: int = 20) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}} if pool else {},
-    }
-
-
-def channel_layer(redis_url: str) -> dict[str, Any]:
-    """Return the channel layer: this process's memory, or Redis where several hosts serve.
-
-    redis-py 8 caps its pool at 100 connections and raises beyond it, hence the explicit limit.
-    """
-    if not redis_url:
-        return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-    return {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": redis_url, "max_connections": 1000}]},
     }
 
 

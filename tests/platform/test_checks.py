@@ -65,14 +65,14 @@ def test_deferred_sqlite_transactions_are_an_error(monkeypatch, engine, options,
 @pytest.mark.parametrize(
     ("engine", "backend", "found"),
     [
-        ("django.db.backends.postgresql", checks.MEMORY_LAYER, ["quant.I001"]),
-        ("django.db.backends.postgresql", "channels_redis.pubsub.RedisPubSubChannelLayer", []),
-        ("django.db.backends.sqlite3", checks.MEMORY_LAYER, []),
+        ("django.db.backends.postgresql", checks.HOST_CACHE, ["quant.I001"]),
+        ("django.db.backends.postgresql", "django.core.cache.backends.redis.RedisCache", []),
+        ("django.db.backends.sqlite3", checks.HOST_CACHE, []),
     ],
 )
-def test_a_memory_layer_over_a_shared_database_is_pointed_out(monkeypatch, engine, backend, found):
-    configured(monkeypatch, DATABASES={"default": {"ENGINE": engine}}, CHANNEL_LAYERS={"default": {"BACKEND": backend}})
-    assert ids(checks.layer(None)) == found
+def test_a_host_s_cache_beside_a_shared_database_is_pointed_out(monkeypatch, engine, backend, found):
+    configured(monkeypatch, DATABASES={"default": {"ENGINE": engine}}, CACHES={"default": {"BACKEND": backend}})
+    assert ids(checks.cache(None)) == found
 
 
 def test_production_without_tls_or_token_is_a_warning(settings):

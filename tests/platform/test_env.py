@@ -11,10 +11,11 @@ import pytest
 from django.conf import settings
 
 from quant_platform.management.commands.env_example import document
+from quant_platform.settings.access import cache
 from quant_platform.settings.declared import DECLARED
 from quant_platform.settings.env import Setting, SettingError, load_env_file
 from quant_platform.settings.secret import secret_key
-from quant_platform.settings.storage import channel_layer, database, mail
+from quant_platform.settings.storage import database, mail
 
 BASE = Path(settings.BASE_DIR)
 
@@ -158,9 +159,9 @@ def test_sqlite_writes_in_immediate_transactions(tmp_path):
     assert database("", tmp_path)["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
 
 
-def test_redis_lifts_the_pool_limit_that_refuses_handshakes():
-    assert channel_layer("redis://h")["CONFIG"]["hosts"][0]["max_connections"] == 1000
-    assert "InMemory" in channel_layer("")["BACKEND"]
+def test_what_web_processes_share_lies_in_redis_or_in_files(tmp_path):
+    assert "redis" in cache("redis://h", tmp_path)["BACKEND"]
+    assert cache("", tmp_path)["LOCATION"] == str(tmp_path / "cache" / "shared")
 
 
 def test_mail_goes_to_the_console_without_a_server():
