@@ -7,6 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from apps.marketdata.engine.features import ic
 
@@ -26,6 +29,23 @@ def test_daily_coefficients_are_those_of_pandas():
         a, b = pd.Series(scores[t]), pd.Series(labels[t])
         assert plain[t] == pytest.approx(a.corr(b), rel=1e-9)
         assert ranked[t] == pytest.approx(a.corr(b, method="spearman"), rel=1e-9)
+
+
+#: Numbers far apart, next to each other, equal, and none.
+HARD = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1.0, np.nextafter(1.0, 2.0), 1e308, -1e308, 5e-324]))
+
+
+@settings(deadline=None)
+@given(arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 12)), elements=HARD))
+def test_ranks_are_those_of_pandas(x):
+    known = pd.DataFrame(np.where(np.isfinite(x), x, np.nan))
+    np.testing.assert_array_equal(ic.average_ranks(x), known.rank(axis=1).to_numpy())
+
+
+def test_ranks_of_many_with_one_far_out_are_those_of_pandas():
+    x = np.random.default_rng(2).normal(size=(3, 3000))
+    x[:, 7], x[1, 100:2000] = 1e15, 0.5
+    np.testing.assert_array_equal(ic.average_ranks(x), pd.DataFrame(x).rank(axis=1).to_numpy())
 
 
 def test_days_without_variation_or_symbols_have_no_coefficient():

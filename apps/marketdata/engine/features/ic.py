@@ -40,47 +40,67 @@ def _pearson(x: Floats, y: Floats, n: int) -> float:
 
 
 @compiled
-def _pack(x: Floats, bits: NDArray[np.int64], mask: int, keys: NDArray[np.uint64]) -> None:
-    """Write one sortable number a value: its own bits, the lowest replaced by its place in the row.
+def _pack(x: Floats, low: int, keys: NDArray[np.uint32]) -> None:
+    """Write one sortable number a value: its place between the least and the greatest of its row, then its column.
 
-    ``bits`` are those of ``x``; what is not finite goes to the end.
+    The column takes the ``low`` lowest bits. What is not finite goes to the end.
     """
     rows, width = x.shape
+    top = float((1 << (32 - low)) - 2)
     for t in range(rows):
+        least, most = math.inf, -math.inf
         for s in range(width):
-            raw = bits[t, s]
-            ordered = np.uint64(raw ^ ((raw >> np.int64(63)) & np.int64(0x7FFFFFFFFFFFFFFF))) ^ np.uint64(1 << 63)
-            known = x[t, s] - x[t, s] == 0.0
-            key = ordered if known else np.uint64(0xFFFFFFFFFFFFFFFF)
-            keys[t, s] = (key & ~np.uint64(mask)) | np.uint64(s)
+            v = x[t, s]
+            if v - v == 0.0:
+                least, most = min(least, v), max(most, v)
+        scale = top / (most - least) if most > least else 0.0
+        if scale - scale != 0.0:
+            scale = 0.0
+        for s in range(width):
+            v = x[t, s]
+            place = np.uint32((v - least) * scale) if v - v == 0.0 else np.uint32(top + 1.0)
+            keys[t, s] = (place << np.uint32(low)) | np.uint32(s)
 
 
 @compiled
-def _ranks_of(x: Floats, keys: NDArray[np.uint64], mask: int, out: Floats) -> None:
+def _ranks_of(x: Floats, keys: NDArray[np.uint32], low: int, out: Floats) -> None:
     """Write the average rank from 1 of each known value of a row (T, S); NaN for the rest.
 
-    ``keys`` are sorted; values that differ in the replaced bits alone are put right first.
+    ``keys`` are sorted. Values that share a place are put right by insertion; a row in which nearly all do, for one
+    of it is far out, is sorted as it is.
     """
     rows, width = x.shape
-    order = np.empty(width, np.int64)
+    order, values = np.empty(width, np.int64), np.empty(width)
+    mask = np.uint32((1 << low) - 1)
     for t in range(rows):
-        n = 0
+        n, moves, tied = 0, 0, False
         for i in range(width):
-            at = np.int64(keys[t, i] & np.uint64(mask))
+            at = np.int64(keys[t, i] & mask)
             v = x[t, at]
             if v - v != 0.0:
                 out[t, at] = math.nan
                 continue
             j = n
-            while j > 0 and x[t, order[j - 1]] > v:
-                order[j] = order[j - 1]
-                j -= 1
-            order[j] = at
+            if moves <= 4 * width:
+                while j > 0 and values[j - 1] > v:
+                    order[j], values[j] = order[j - 1], values[j - 1]
+                    j -= 1
+                    moves += 1
+                tied = tied or (j > 0 and values[j - 1] == v)
+            order[j], values[j] = at, v
             n += 1
+        if moves > 4 * width:
+            places = np.argsort(values[:n])
+            order[:n], values[:n] = order[places], values[places]
+            tied = True
+        if not tied:
+            for i in range(n):
+                out[t, order[i]] = i + 1.0
+            continue
         i = 0
         while i < n:
             j = i + 1
-            while j < n and x[t, order[j]] == x[t, order[i]]:
+            while j < n and values[j] == values[i]:
                 j += 1
             for m in range(i, j):
                 out[t, order[m]] = 0.5 * (i + j + 1)
@@ -117,12 +137,12 @@ def _correlate(x: Floats, y: Floats, least: int, out: Floats) -> None:
 def average_ranks(x: Floats) -> Floats:
     """Return the rank of each symbol (T, S) among those known that day, from 1, ties averaged."""
     values = np.ascontiguousarray(x, np.float64)
-    mask = (1 << max(1, (values.shape[1] - 1).bit_length())) - 1
-    keys, out = np.empty(values.shape, np.uint64), np.empty(values.shape)
-    _pack(values, values.view(np.int64), mask, keys)
+    low = max(1, (values.shape[1] - 1).bit_length())
+    keys, out = np.empty(values.shape, np.uint32), np.empty(values.shape)
+    _pack(values, low, keys)
     # numpy sorts whole numbers with the processor's vector instructions, which compiled code here cannot.
     keys.sort(axis=1)
-    _ranks_of(values, keys, mask, out)
+    _ranks_of(values, keys, low, out)
     return out
 
 
