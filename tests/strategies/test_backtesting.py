@@ -289,3 +289,33 @@ class TestPortfolio:
         found = run(self.config(), data, key="portfolio")
         json.dumps(found, allow_nan=False)
         assert found["baselines"]["buy_and_hold"]["final_equity"] > 0
+
+
+class TestHolding:
+    """What holding costs: borrow fees of shorts, funding of perpetual positions."""
+
+    def test_a_short_pays_its_borrow_fee_and_the_report_says_how_much(self, decides):
+        decides(lambda config, data, policy: TargetPositions(np.full(DAYS, -1, np.int8)))
+        plain, dear = (
+            run(parse_config("algorithmic_trading", {"symbol": "AAA", "allow_short": True, "borrow_pct": pct}),
+                key="algorithmic_trading", start=date(2010, 1, 4))
+            for pct in (0.0, 3.6)
+        )  # fmt: skip
+        assert "borrow" not in plain["metrics"]
+        assert dear["costs"]["borrow"] == pytest.approx(0.036)
+        paid = dear["metrics"]["borrow"]
+        assert plain["headline"]["final_equity"] - dear["headline"]["final_equity"] == pytest.approx(paid)
+        assert 0.0001 * 398 * 50_000 < paid < 0.0001 * 398 * 500_000
+        assert dear["metrics"]["cost_drag"] > plain["metrics"]["cost_drag"]
+        assert dear["stress"][0]["total_return"] == pytest.approx(plain["stress"][0]["total_return"])
+
+    def test_a_perpetual_pays_funding_three_times_a_day(self):
+        free, paying = (run(rule(rule="buy_and_hold", commission_bp=0, funding_bp=bp)) for bp in (0.0, 1.0))
+        assert "funding" not in free["metrics"]
+        paid = paying["metrics"]["funding"]
+        assert free["headline"]["final_equity"] - paying["headline"]["final_equity"] == pytest.approx(paid)
+        held = np.array(free["series"]["equity"]) - np.array(free["series"]["cash"])
+        assert paid == pytest.approx(float(held[:-1].sum()) * 3e-4)
+
+    def test_who_receives_funding_paid_less_than_nothing(self):
+        assert run(rule(rule="buy_and_hold", funding_bp=-1.0))["metrics"]["funding"] < 0

@@ -11,7 +11,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, adjusted, dividend, split
 from apps.sessions.report_market import market_rows
 from apps.strategies.engine.backtesting import backtest
-from apps.strategies.engine.execution import Traded
+from apps.strategies.engine.execution import Traded, funding_stamps
 from apps.strategies.engine.registry import parse_config
 from apps.trading.engine.costs import Costs
 
@@ -207,3 +207,15 @@ class TestWords:
 
     def test_a_report_from_before_says_nothing(self):
         assert market_rows({"currency": "USD"}) == []
+
+
+@pytest.mark.parametrize(
+    ("frequency", "times", "counted"),
+    [
+        ("1d", ["2024-01-01", "2024-01-02", "2024-01-04"], [0, 3, 9]),
+        ("1h", ["2024-01-01T07:00", "2024-01-01T08:00", "2024-01-01T09:00", "2024-01-01T17:00"], [0, 0, 1, 2]),
+    ],
+)
+def test_funding_falls_at_0_8_and_16_hours_before_the_bar_that_begins_then(frequency, times, counted):
+    found = funding_stamps(np.array(times, "datetime64[ns]"), frequency)
+    assert (found - found[0]).tolist() == counted

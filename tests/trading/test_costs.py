@@ -67,6 +67,8 @@ def test_basis_points_become_fractions_and_back_to_json():
             "slippage": 0.0001,
             "lot": 100,
             "levies": 1,
+            "borrow": 0,
+            "funding": 0,
         }
     )
 
@@ -108,3 +110,10 @@ class TestSchedules:
         page = client.get("/admin/trading/costschedule/?q=A-shares")
         assert page.status_code == 200
         assert b"cn-a-shares" in page.content
+
+
+def test_what_holding_costs_is_scaled_too_and_only_funding_may_be_received():
+    twice = Costs(borrow=0.03, funding=-0.0001).scaled(2)
+    assert (twice.borrow, twice.funding) == (0.06, -0.0002)
+    with pytest.raises(Refusal, match="not negative"):
+        Costs(borrow=-0.01)

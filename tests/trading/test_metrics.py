@@ -133,7 +133,7 @@ def test_every_figure_has_its_line_in_the_glossary():
     figures = (
         set(m.metrics_of(RETURNS, 252, BENCH))
         | set(trade_metrics([]))
-        | {"exposure", "turnover", "fees", "break_even"}
+        | {"exposure", "turnover", "fees", "borrow", "funding", "break_even"}
         | set(more_metrics(RETURNS, TIMES, 252, BENCH))
         | set(more_trade_metrics([], 5))
         | {"deflated_sharpe", "max_leverage", "largest_fill_share", "cost_drag", "idle_cash", "average_holdings"}

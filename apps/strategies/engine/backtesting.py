@@ -84,7 +84,9 @@ def backtest(
     venue = [Venue(execution, capital)] if policy is not None and policy.spec.get("rules") else []
     decisions = strategy_type(type_key).load("decide")(config, panel, policy, *venue)
     report_step()
-    market = TradedMarket(panel, execution, period.first, costs or Costs(rate=config.commission_bp * 1e-4), capital)
+    charged = costs or costs_of(config)
+    execution = replace(execution, owes=bool(charged.borrow or charged.funding))
+    market = TradedMarket(panel, execution, period.first, charged, capital)
     player = _player(config, decisions, market)
     rows = player.rows
     _check_prices(panel, rows, period.first, "symbol")
@@ -125,6 +127,13 @@ def backtest(
     if study:
         document[study] = _study(study, config, market, player.options, dict(study_options or {}), on_progress)
     return document
+
+
+def costs_of(config: StrategyConfig) -> Costs:
+    """Return what the configuration says that trading and holding cost."""
+    return Costs(
+        rate=config.commission_bp * 1e-4, borrow=config.borrow_pct / 100.0, funding=config.funding_bp * 1e-4
+    )  # fmt: skip
 
 
 def _beside(

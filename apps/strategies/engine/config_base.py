@@ -44,6 +44,23 @@ class StrategyConfig(BaseModel):
         json_schema_extra=_x(RISK),
     )
 
+    borrow_pct: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        title=N_("Borrow fee of shorts"),
+        description=N_("Of the value of what is sold short, for each calendar day by 360."),
+        json_schema_extra=_x(RISK, N_("% a year")),
+    )
+    funding_bp: float = Field(
+        0.0,
+        ge=-100,
+        le=100,
+        title=N_("Funding of perpetuals"),
+        description=N_("At 0, 8 and 16 h UTC of the value held; longs pay shorts where it is above zero."),
+        json_schema_extra=_x(RISK, N_("bp each 8 hours")),
+    )
+
     def check_order(self, **dates: date | None) -> None:
         """Refuse dates that are not in the given order."""
         known = [(name, value) for name, value in dates.items() if value is not None]

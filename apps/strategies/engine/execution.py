@@ -27,6 +27,8 @@ from apps.trading.engine.rules.boards import Board, board_of
 Floats = NDArray[np.float64]
 #: Boards of single symbols are told up to so many; beyond, how many each board has.
 TOLD = 20
+#: Hours between two funding times where a venue says nothing else (rule ``funding_hours``).
+FUNDING_HOURS = int(schedule.rows_of(("CRYPTO", "perpetual"), "funding_hours")[0].value)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Traded:
     """Bars ``panel``, corporate actions ``events`` and the ``calendar`` that tells the market.
 
     ``as_traded`` False: the prices are a vendor's adjusted ones, so that price limits and lots, which are
-    about prices and shares as traded, cannot be obeyed. ``obey`` False: no rule is, on the user's wish.
+    about prices and shares as traded, cannot be obeyed. ``obey`` False: no rule is, on the user's wish. ``owes``:
+    holding costs something by the day, so that the days are told in any case.
     """
 
     panel: BarPanel
@@ -42,6 +45,7 @@ class Traded:
     calendar: str = ""
     as_traded: bool = True
     obey: bool = True
+    owes: bool = False
     _boards: dict[str, Board | None] = field(default_factory=dict, repr=False)
 
     def until(self, last: np.datetime64) -> Traded:
@@ -86,7 +90,7 @@ class Traded:
         part = self._part(rows)
         own = set(part.symbols)
         actions = [event for event in self.events if event.symbol in own]
-        if not any(boards) and not actions:
+        if not any(boards) and not actions and not self.owes:
             return None
         days = part.times.astype("datetime64[D]")
         limited = self.as_traded and any(board is not None and board[0] == "CN" for board in boards)
@@ -96,6 +100,7 @@ class Traded:
             boards, days, reference, st=special, age=_age(part) if limited else None,
             events=_events(part, actions), limited=limited, lots=self.as_traded,
         )  # fmt: skip
+        made = replace(made, stamps=funding_stamps(part.times, part.frequency))
         return self._told(made, part) if self.obey else made
 
     @staticmethod
@@ -209,6 +214,17 @@ class Venue:
             return None
         opens, closes = self.traded.weighed(rows)
         return Ruled(opens, closes, market, self.traded.costs(Costs(rate=rate), rows), self.capital, refuse)
+
+
+def funding_stamps(times: NDArray[np.datetime64], frequency: str) -> NDArray[np.int64]:
+    """Return the funding times (every 8 hours of UTC) up to the start of each bar, (T,).
+
+    ``times`` are the midnights of daily bars and the ends of shorter ones.
+    """
+    starts = times.astype("datetime64[s]").astype(np.int64)
+    if frequency != "1d" and len(starts) > 1:
+        starts = starts - np.diff(starts).min()
+    return starts // (FUNDING_HOURS * 3600)
 
 
 def _age(part: BarPanel) -> NDArray[np.int64]:

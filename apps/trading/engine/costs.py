@@ -30,6 +30,8 @@ class Costs:
     commission of an order; ``sell_tax`` on sales, opening a short included; ``slippage``
     fraction of the price that market and stop orders lose; ``lot`` shares an order is a
     multiple of where no market rule says it; ``levies`` the part of the market's own charges that is paid (1).
+    What is owed for holding: ``borrow`` of the value of a short a year (of 360 days), by calendar day; ``funding``
+    of the value of a perpetual position at each funding time, longs paying shorts where it is above zero.
     """
 
     rate: float = 0.0
@@ -39,11 +41,13 @@ class Costs:
     slippage: float = 0.0
     lot: int = 1
     levies: float = 1.0
+    borrow: float = 0.0
+    funding: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if not math.isfinite(value) or value < 0:
+            if not math.isfinite(value) or (value < 0 and item.name != "funding"):
                 raise Refusal("bad_costs", N_("%(name)s must be a number that is not negative."), name=item.name)
         if self.lot < 1 or self.lot != int(self.lot):
             raise Refusal("bad_costs", N_("%(name)s must be a whole number of at least 1."), name="lot")
@@ -85,6 +89,8 @@ class Costs:
             sell_tax=self.sell_tax * factor,
             slippage=min(self.slippage * factor, 0.99),
             levies=self.levies * factor,
+            borrow=self.borrow * factor,
+            funding=self.funding * factor,
         )
 
     def document(self) -> dict[str, float]:

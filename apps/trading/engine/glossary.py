@@ -108,6 +108,15 @@ GLOSSARY: dict[str, Term] = {
     "exposure": Term(N_("Time in the market"), N_("Bars with a position by all bars."), PERCENT, 0),
     "turnover": Term(N_("Turnover a year"), N_("Value of all fills by the mean equity, by years."), RATIO, 0),
     "fees": Term(N_("Costs paid"), N_("Commissions and taxes of all fills."), MONEY, -1),
+    "borrow": Term(
+        N_("Borrow fees paid"),
+        N_("For what was sold short, by calendar day, of its value at the last close."),
+        MONEY,
+        -1,
+    ),
+    "funding": Term(
+        N_("Funding paid"), N_("At the funding times of perpetual positions; below zero it was received."), MONEY, -1
+    ),
     "break_even": Term(
         N_("Break-even cost"),
         N_("Cost of each side at which the total return is zero, found by running again."),
@@ -208,7 +217,12 @@ GLOSSARY |= {
     "longest_hold": Term(N_("Longest holding time"), N_("Most bars from entry to exit of a closed trade."), BARS, 0),
     "trades_per_bar": Term(N_("Trades a bar"), N_("Closed trades by all bars."), RATIO, 0),
     "max_leverage": Term(N_("Highest leverage"), N_("Largest value of all positions by the equity."), RATIO, 0),
-    "cost_drag": Term(N_("Costs a year"), N_("Commission, taxes and charges by the mean equity, a year."), PERCENT, -1),
+    "cost_drag": Term(
+        N_("Costs a year"),
+        N_("Commission, taxes, charges and what holding cost, by the mean equity, a year."),
+        PERCENT,
+        -1,
+    ),
     "idle_cash": Term(
         N_("Cash left over"),
         N_("Mean share of the equity in cash while anything is held: kept back, or too little for a lot."),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.trading.engine.ledger import DIVIDEND, SPLIT
+from apps.trading.engine.ledger import DIVIDEND
 from apps.trading.engine.metrics import Metric
 
 #: Shares below this are rounding noise.
@@ -21,8 +21,8 @@ class Trade:
     """One closed trade, or what is still open (``exit_bar`` None).
 
     ``side`` 1 long, -1 short; ``entry_price`` is the mean over what was closed; ``fees`` its
-    share of the fees of both sides; ``pnl`` money after fees, dividends included; ``profit`` pnl by the
-    money put in; ``reason`` why it was closed (code of the ledger). Over a split, quantity and entry price
+    share of the fees of both sides; ``pnl`` money after fees, with dividends, funding and borrow fees; ``profit`` pnl
+    by the money put in; ``reason`` why it was closed (code of the ledger). Over a split, quantity and entry price
     are those of the shares after it.
     """
 
@@ -62,7 +62,7 @@ def match_trades(ledger: NDArray[np.void]) -> tuple[list[Trade], list[Trade]]:
     for fill in _orders(ledger):
         symbol, side, left = int(fill["symbol"]), int(fill["side"]), float(fill["quantity"])
         lots = open_lots.setdefault(symbol, deque())
-        if fill["reason"] in (DIVIDEND, SPLIT):
+        if fill["reason"] >= DIVIDEND:
             _act(lots, side, left, float(fill["price"]))
             continue
         fee = float(fill["fee"]) / left

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from apps.trading.engine.backtest.account import Account, Prices
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
+from apps.trading.engine.backtest.own_rules import NEVER, moved, owed_by_bar, own_rules, session_starts, whole_steps
 from apps.trading.engine.backtest.permits import SAME, after_event, child_of, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
-from apps.trading.engine.ledger import DIVIDEND, SPLIT
+from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.day import within_cage
 from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
-
-#: A bar, and a session, that never comes.
-NEVER = 1 << 62
-Floats = NDArray[np.float64]
 
 
 class Broker(Account):
@@ -45,11 +40,13 @@ class Broker(Account):
         self.orders: list[Order] = []
         self.open: list[Order] = []
         self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
-        self._rules = [_rows(market, s) for s in range(len(prices))] if market else []
-        self._sessions = _starts(market.day) if market else []
+        self._rules = [own_rules(market, s) for s in range(len(prices))] if market else []
+        self._sessions = session_starts(market.day) if market else []
         self._opens = {0, *self._sessions}
-        self._events = list(_moved(market, prices)) if market and market.events else []
+        self._events = list(moved(market, prices)) if market and market.events else []
         self._next_event = self._events[0].bar if self._events else NEVER
+        self._owed = owed_by_bar(market, prices, costs) if market else None
+        self._owing = [] if self._owed is None else [*np.flatnonzero(self._owed.any(axis=(0, 1))).tolist(), NEVER]
         self.wake = self._next_event
         self._session_ends = -1
         self._before = options.capital  # equity at the last close, of a margin account
@@ -96,6 +93,8 @@ class Broker(Account):
         self._bare.clear()
         if self.leverage > 1.0 and t:
             self._before = self.value(t - 1)
+        if self._owing and t:
+            self._carry(t)
         while self._next_event <= t:
             self._act(self._events.pop(0), t)
             self._next_event = self._events[0].bar if self._events else NEVER
@@ -109,6 +108,8 @@ class Broker(Account):
         self.wake = self._next_event
         if self.open:
             self.wake = 0 if waiting else min(self.wake, self._session_ends)
+        if self._owing and any(self.held):
+            self.wake = min(self.wake, self._owing[bisect_right(self._owing, t)])
 
     def _trade(self, waiting: list[Order], t: int) -> None:
         room: dict[int, float] = {}
@@ -129,6 +130,21 @@ class Broker(Account):
             return False
         s = order.symbol
         return self._rules[s].settles and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
+
+    def _carry(self, t: int) -> None:
+        """Pay what is owed for holding over the bars since the last: funding and borrow fees, at the last price."""
+        if self._owed is None:
+            return
+        for s, held in enumerate(self.held):
+            if not held:
+                continue
+            mark, borrow, rate = self.prices[s].marks.item(t - 1), self._owed.item(0, s, t), self._owed.item(1, s, t)
+            if rate:
+                self.cash += held * (-mark * rate)
+                self.write((t, s, 0, FUNDING, held, -mark * rate, 0.0))
+            if held < 0.0 and borrow:
+                self.cash += held * (mark * borrow)
+                self.write((t, s, 0, BORROW, held, mark * borrow, 0.0))
 
     def _act(self, event: Event, t: int) -> None:
         """Let a dividend or split happen to what is held and to the open orders."""
@@ -334,37 +350,3 @@ class Broker(Account):
             left -= size
         if order.filled >= order.quantity:
             order.status = "filled"
-
-
-class Own(NamedTuple):
-    """The rules of one instrument; ``most`` by kind of order, ``lots`` the least and the step."""
-
-    up: Floats
-    down: Floats
-    lots: tuple[float, float]
-    settles: bool
-    most: tuple[Floats, Floats]
-    cage: Floats | None
-
-
-def _moved(market: Market, prices: list[Prices]) -> tuple[Event, ...]:
-    opens, closes = (np.array([getattr(row.bars, name) for row in prices]) for name in ("open", "close"))
-    return market.when_traded(opens, closes).events
-
-
-def _starts(day: NDArray[np.int64]) -> list[int]:
-    """Return the bars on which a session begins, after the first, and one that never comes."""
-    return [*(np.flatnonzero(day[1:] != day[:-1]) + 1).tolist(), NEVER]
-
-
-def whole_steps(quantity: float, step: float) -> bool:
-    count = quantity / step
-    return abs(count - round(count)) < 1e-6
-
-
-def _rows(market: Market, s: int) -> Own:
-    return Own(
-        market.up[s], market.down[s], (float(market.minimum[s]), float(market.step[s])), bool(market.settle[s]),
-        (market.most(s, LIMIT_ORDER), market.most(s, MARKET_ORDER)),
-        None if market.cage is None else market.cage[market.board[s]],
-    )  # fmt: skip

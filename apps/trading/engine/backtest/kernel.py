@@ -33,7 +33,7 @@ from apps.trading.engine.backtest.permits import (
     whole_lots,
 )
 from apps.trading.engine.backtest.rules import rule_signals
-from apps.trading.engine.ledger import DIVIDEND, RUIN, SIGNAL, SPLIT, STOP_LOSS, TAKE_PROFIT
+from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, RUIN, SIGNAL, SPLIT, STOP_LOSS, TAKE_PROFIT
 from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
 
 
@@ -137,6 +137,23 @@ def act(
 
 
 @compiled
+def carry(
+    rules: Any, t: int, s: int, held: float, mark: float, cash: float, ledger: NDArray[np.void], n: int
+) -> tuple[float, int]:
+    """Pay at the start of bar ``t`` what is owed for ``held``, each worth ``mark``; return cash and next row."""
+    rate = rules.funding[s, t]
+    if rate != 0.0:
+        price = -mark * rate
+        cash += held * price
+        n = write_fill(ledger, n, t, s, 0, FUNDING, held, price, 0.0)
+    if held < 0.0 and rules.borrow[t] != 0.0:
+        price = mark * rules.borrow[t]
+        cash += held * price
+        n = write_fill(ledger, n, t, s, 0, BORROW, held, price, 0.0)
+    return cash, n
+
+
+@compiled
 def protected_price(
     side: float,
     open_: float,
@@ -214,6 +231,8 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
         settled = True
         if rules is not None:
             up, down = rules.up[0, t], rules.down[0, t]
+            if rules.owes and held != 0.0:
+                cash, n = carry(rules, t, 0, held, close[t - 1], cash, ledger, n)
             while event < rules.event_bar.shape[0] and rules.event_bar[event] <= t:
                 held, cash, n = act(rules, event, held, open_[t], cash, ledger, n)
                 ratio = rules.event_ratio[event]
@@ -289,7 +308,9 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
         # Where nothing can happen until another side is wanted, bars up to there are valued in one go.
         if not pending and cash > 0.0 and (held == 0.0 or (held > 0.0 and not protection)):
             last = bars - 1
-            if rules is not None and event < rules.event_bar.shape[0]:
+            if rules is not None and rules.owes and held != 0.0:
+                last = t
+            elif rules is not None and event < rules.event_bar.shape[0]:
                 last = min(last, rules.event_bar[event] - 1)
             t = value_quiet_bars(signals, current, t, last, cash, held, close, equity)
 

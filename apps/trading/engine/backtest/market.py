@@ -11,11 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.trading.engine.costs import Costs
 from apps.trading.engine.rules import schedule
 from apps.trading.engine.rules.boards import Board
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+#: Days of a year as lenders of shares count.
+YEAR = 360.0
 #: Where no board is known: any quantity, the same day, nothing charged.
 FREE_LOT = (1.0, 1.0)
 
@@ -34,6 +37,9 @@ class Rules(NamedTuple):
     charges: Floats
     maxima: Floats
     refuse: bool
+    owes: bool
+    borrow: Floats
+    funding: Floats
     event_bar: Integers
     event_symbol: Integers
     event_ratio: Floats
@@ -62,7 +68,9 @@ class Market:
     ``board`` (S,) which of them. ``missed`` (T,) counts the bars left out before each bar. An instrument
     without an open and a close is suspended. ``events`` come in the order of their bars. ``maxima`` (B, T, 2) are
     the most shares of one order, ``cage`` (B, T, 2) how far a limit order may lie through the market
-    (``schedule.maxima``, ``schedule.cages``; None: no rule).
+    (``schedule.maxima``, ``schedule.cages``; None: no rule). What a perpetual position pays is counted from the
+    first bar on: ``stamps`` (T,) funding times up to the start of each bar, ``funded`` (S, T) rates that the data
+    tells of the bars before; None: unknown.
     """
 
     up: Floats
@@ -77,6 +85,8 @@ class Market:
     missed: Integers | None = None
     maxima: Floats | None = None
     cage: Floats | None = None
+    stamps: Integers | None = None
+    funded: Floats | None = None
 
     @classmethod
     def of(
@@ -134,7 +144,7 @@ class Market:
         one = slice(s, s + 1)
         return replace(
             self, up=self.up[one], down=self.down[one], minimum=self.minimum[one], step=self.step[one],
-            settle=self.settle[one], board=self.board[one],
+            settle=self.settle[one], board=self.board[one], funded=None if self.funded is None else self.funded[one],
             events=tuple(replace(event, symbol=0) for event in self.events if event.symbol == s),
         )  # fmt: skip
 
@@ -146,6 +156,7 @@ class Market:
         return replace(
             self, up=self.up[index], down=self.down[index], minimum=self.minimum[index], step=self.step[index],
             settle=self.settle[index], board=self.board[index],
+            funded=None if self.funded is None else self.funded[index],
             events=tuple(sorted(kept, key=lambda event: (event.bar, event.symbol))),
         )  # fmt: skip
 
@@ -166,6 +177,8 @@ class Market:
             self, up=self.up[:, kept], down=self.down[:, kept], day=self.day[kept],
             maxima=None if self.maxima is None else np.ascontiguousarray(self.maxima[:, kept]),
             cage=None if self.cage is None else self.cage[:, kept],
+            stamps=None if self.stamps is None else self.stamps[kept],
+            funded=None if self.funded is None else self.funded[:, kept],
             charges=np.ascontiguousarray(self.charges[:, kept]), events=tuple(moved), missed=missed,
         )  # fmt: skip
 
@@ -183,14 +196,15 @@ class Market:
         return replace(self, events=tuple(sorted(moved, key=lambda event: (event.bar, event.symbol))))
 
     def levied(self, part: float) -> Market:
-        """Return the rules with ``part`` of the charges: 0 is none, 2 twice as much."""
+        """Return the rules with ``part`` of the charges and told rates: 0 is none, 2 twice as much."""
         if part == 1.0:
             return self
+        funded = None if self.funded is None else self.funded * part
         charges = self.charges.copy()
         charges[:, :, : schedule.MOST_SOLD] *= part
         if part > 0.0:
             charges[:, :, schedule.MOST_SOLD] *= part
-        return replace(self, charges=charges)
+        return replace(self, charges=charges, funded=funded)
 
     def most(self, s: int, kind: int) -> Floats:
         """Return the most shares of one order of instrument ``s`` at each bar, (T,)."""
@@ -198,14 +212,37 @@ class Market:
             return np.full(len(self.day), math.inf)
         return self.maxima[self.board[s], :, kind]
 
-    def rules(self, *, refuse: bool = False) -> Rules:
-        """Return the arrays as the compiled loops take them; ``refuse`` what is above a maximum, else split it."""
+    def owed(self, costs: Costs) -> tuple[Floats, Floats] | None:
+        """Return what is owed at the start of each bar for holding over it, or None where nothing is.
+
+        The borrow fee (T,) of the value of a short, a 360th of a year for each night; funding (S, T) of the value
+        of any position: the rates that the data tells, else ``costs.funding`` for each funding time.
+        """
+        nights = np.diff(self.day, prepend=self.day[:1]).astype(np.float64)
+        funding = np.zeros((len(self.board), len(self.day)))
+        if self.funded is not None:
+            funding += np.diff(self.funded, axis=1, prepend=self.funded[:, :1])
+        elif self.stamps is not None:
+            funding += np.diff(self.stamps, prepend=self.stamps[:1]) * costs.funding
+        borrow = nights * (costs.borrow / YEAR)
+        return (borrow, funding) if borrow.any() or funding.any() else None
+
+    def rules(self, costs: Costs, *, refuse: bool = False) -> Rules:
+        """Return the arrays as the compiled loops take them, with the part of charges and what ``costs`` owe.
+
+        ``refuse`` what is above a maximum, else split it.
+        """
+        if costs.levies != 1.0:
+            return self.levied(costs.levies).rules(replace(costs, levies=1.0), refuse=refuse)
+        owed = self.owed(costs)
+        borrow, funding = owed if owed is not None else (np.zeros(1), np.zeros((1, 1)))
         maxima = np.full((*self.charges.shape[:2], 2), math.inf) if self.maxima is None else self.maxima
         missed = np.zeros(len(self.day), np.int64) if self.missed is None else self.missed
         return Rules(
             np.ascontiguousarray(self.up), np.ascontiguousarray(self.down), np.ascontiguousarray(self.day),
             np.ascontiguousarray(missed), self.minimum, self.step, self.settle, self.board,
             np.ascontiguousarray(self.charges), np.ascontiguousarray(maxima), refuse,
+            owed is not None, borrow, funding,
             np.array([event.bar for event in self.events], np.int64),
             np.array([event.symbol for event in self.events], np.int64),
             np.array([event.ratio for event in self.events], np.float64),

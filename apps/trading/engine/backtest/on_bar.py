@@ -28,7 +28,7 @@ from apps.trading.engine.backtest.options import (
     Result,
 )
 from apps.trading.engine.backtest.orders import Kind, Order, Slippage
-from apps.trading.engine.backtest.run import Bars
+from apps.trading.engine.backtest.run import Bars, check_days
 from apps.trading.engine.costs import Costs
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -229,6 +229,8 @@ def run_on_bar(
     rows = [None] * len(listed) if volume is None else np.atleast_2d(np.asarray(volume, np.float64))
     prices = [Prices(b, row) for b, row in zip(listed, rows, strict=True)]
     options = options or Options()
+    if market is None:
+        check_days(costs or Costs())
     broker = Broker(prices, costs or Costs(), options, market, slippage, participation, leverage)
     seen = {name: np.atleast_2d(np.asarray(values, np.float64)).tolist() for name, values in (indicators or {}).items()}
     context = Context(broker, params or {}, seen)

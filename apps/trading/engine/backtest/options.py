@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.trading.engine.ledger import trades_of
+from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT, trades_of
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -95,8 +95,21 @@ class Result:
     @property
     def payouts(self) -> float:
         """Money from dividends and fractions of shares."""
-        paid = self.ledger[self.ledger["side"] == 0]
-        return float((paid["quantity"] * paid["price"]).sum())
+        return self._received(DIVIDEND, SPLIT)
+
+    @property
+    def funding(self) -> float:
+        """Money paid as funding of perpetual positions; negative: received."""
+        return 0.0 - self._received(FUNDING)
+
+    @property
+    def borrow(self) -> float:
+        """Money paid for shares borrowed."""
+        return 0.0 - self._received(BORROW)
+
+    def _received(self, *reasons: int) -> float:
+        rows = self.ledger[(self.ledger["side"] == 0) & np.isin(self.ledger["reason"], reasons)]
+        return float((rows["quantity"] * rows["price"]).sum())
 
     @property
     def fees(self) -> float:

@@ -167,13 +167,14 @@ def run_weights(
     equity = np.empty(bars)
     wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
     room = 1024 + bars * symbols // 8
+    if market is None:
+        check_days(costs)
     held = (
         None
         if market is None
         else _checked(market, close.shape)
         .when_traded(opens, closes)
-        .levied(costs.levies)
-        .rules(refuse=options.order_maximum == "refuse")
+        .rules(costs, refuse=options.order_maximum == "refuse")
     )
     while True:
         ledger = np.empty(room, LEDGER)
@@ -299,10 +300,19 @@ def _simulate(
 def _rules(market: Market | None, costs: Costs, options: Options, listed: Listed, start: int) -> Rules | None:
     """Return the rules over the bars that traded from ``start`` on."""
     if market is None:
+        check_days(costs)
         return None
     _checked(market, (1, listed.length))
     index = np.arange(listed.length) if listed.index is None else listed.index
-    return market.at(index, start).levied(costs.levies).rules(refuse=options.order_maximum == "refuse")
+    return market.at(index, start).rules(costs, refuse=options.order_maximum == "refuse")
+
+
+def check_days(costs: Costs) -> None:
+    """Refuse what is owed by the day where nobody tells the days: it would not be charged."""
+    if costs.borrow or costs.funding:
+        raise Refusal(
+            "no_days", N_("Borrow fees and funding are owed by the day: the run needs the rules of a market.")
+        )
 
 
 def _checked(market: Market, shape: tuple[int, ...]) -> Market:

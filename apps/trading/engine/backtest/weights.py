@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine.backtest.kernel import act, affordable, trade
+from apps.trading.engine.backtest.kernel import act, affordable, carry, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
     AT_LIMIT,
@@ -76,6 +76,10 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
 
     for t in range(first, bars):
         if rules is not None:
+            if rules.owes:
+                for s in range(symbols):
+                    if held[s] != 0.0:
+                        cash, n = carry(rules, t, s, held[s], last[s], cash, ledger, n)
             while event < rules.event_bar.shape[0] and rules.event_bar[event] <= t:
                 s, ratio = rules.event_symbol[event], rules.event_ratio[event]
                 held[s], cash, n = act(rules, event, held[s], open_[s, t], cash, ledger, n)

@@ -48,6 +48,10 @@ class Run(Protocol):
     def position(self) -> Floats: ...
     @property
     def fees(self) -> float: ...
+    @property
+    def borrow(self) -> float: ...
+    @property
+    def funding(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -231,12 +235,20 @@ def _activity(setting: Setting, run: Run) -> dict[str, Metric]:
         "exposure": float(np.mean(held)),
         "turnover": traded / mean / years if mean > 0 else None,
         "fees": run.fees,
+        **_carried(setting, run),
         "max_leverage": _leverage(run),
         "largest_fill_share": _largest_share(setting, run),
-        "cost_drag": run.fees / mean / years if mean > 0 else None,
+        "cost_drag": (run.fees + run.borrow + run.funding) / mean / years if mean > 0 else None,
         "idle_cash": _idle(run),
         "average_holdings": float((run.position != 0.0).sum(axis=0).mean()),
     }
+
+
+def _carried(setting: Setting, run: Run) -> dict[str, Metric]:
+    """Return what holding cost, where it costs anything."""
+    owed = {"borrow": setting.costs.borrow, "funding": setting.costs.funding}
+    paid = {"borrow": run.borrow, "funding": run.funding}
+    return {name: paid[name] for name, rate in owed.items() if rate or paid[name]}
 
 
 def _idle(run: Run) -> Metric:

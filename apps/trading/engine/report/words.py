@@ -13,6 +13,8 @@ REASONS = {
     "rebalance": N_("rebalance"),
     "dividend": N_("dividend"),
     "split": N_("split"),
+    "funding": N_("funding"),
+    "borrow": N_("borrow fee"),
 }
 
 #: Why an order was not filled, or not whole.
