@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.sessions.engine.states import State
+from apps.strategies.engine.registry import parse_config
 from quant_platform.api import api
 
 BASE = Path(settings.BASE_DIR)
@@ -69,6 +72,28 @@ def test_the_readme_commands_are_make_targets():
     used = set(re.findall(r"^make ([a-z-]+)", (BASE / "README.md").read_text(encoding="utf-8"), re.M))
     assert used
     assert used <= targets
+
+
+COMMAND = re.compile(r"^python manage\.py (.+?)(?:\s+#.*)?$", re.M)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(BASE)))
+def test_the_commands_of_the_documents_exist(document):
+    named = {line.split()[0] for line in COMMAND.findall(document.read_text(encoding="utf-8"))}
+    assert named <= set(get_commands())
+
+
+@pytest.mark.parametrize("name", ["examples.md", "examples.zh.md"])
+def test_the_worked_examples_can_be_given_as_they_stand(name):
+    text = (BASE / "docs" / name).read_text(encoding="utf-8")
+    lines = COMMAND.findall(text)
+    for line in lines:
+        command, *arguments = shlex.split(line)
+        parsed = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+        parsed.parse_args(arguments)
+    configurations = re.findall(r"^```json (\w+)\n(.+?)^```", text, re.M | re.S)
+    made = [parse_config(key, json.loads(body)) for key, body in configurations]
+    assert (len(lines), len(made)) == (9, 3)
 
 
 def test_ci_runs_the_readme_test_command():
