@@ -150,7 +150,7 @@ def me(request: HttpRequest) -> dict[str, Any]:
 
 @router.get("/notices", summary="What you were told, newest first")
 def notices(request: HttpRequest, unread: bool = False, limit: int = 50) -> list[dict[str, Any]]:
-    rows = selectors.notices_of(signed_in(request), unread)[: max(1, min(limit, 200))]
+    rows = selectors.notices_listed(signed_in(request), unread)[: max(1, min(limit, 200))]
     return [
         {
             "id": row.pk,

@@ -11,13 +11,14 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import LoginLock, User
 from apps.accounts.requests import client_address
 from apps.accounts.services import audit
+from apps.ui.prepared import prepared
 
 FORGOTTEN_AFTER = timedelta(days=7)
 
@@ -54,6 +55,11 @@ def _count(kind: str, key: str, most: int) -> None:
         LoginLock.objects.filter(last_failure__lt=now - max(window, FORGOTTEN_AFTER)).delete()
 
 
+@prepared
+def _person(pk: int) -> QuerySet[User]:
+    return User.objects.filter(pk=pk)
+
+
 class LockingModelBackend(ModelBackend):
     """Checks the lock before the password, and counts what was wrong."""
 
@@ -75,3 +81,8 @@ class LockingModelBackend(ModelBackend):
             return None
         LoginLock.objects.filter(kind="name", username=_key(username)).delete()
         return user  # type: ignore[return-value]
+
+    def get_user(self, user_id: int) -> User | None:
+        """Return the person of a browser's session; a statement of every request."""
+        user = _person.first(user_id)
+        return user if user is not None and self.user_can_authenticate(user) else None

@@ -22,7 +22,7 @@ STOP = 286
 @require_GET
 def notices(request: HttpRequest) -> HttpResponse:
     unread = request.GET.get("show") == "unread"
-    rows = selectors.notices_of(signed_in(request), unread)
+    rows = selectors.notices_listed(signed_in(request), unread)
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     for notice in page.object_list:
         notice.text = notice_text(notice)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiToken, Invitation, Notice, NoticeLevel, Role, User
 from apps.accounts.permissions import require_permission
+from apps.ui.prepared import Listed, prepared
 
 #: How many notices float at once, and for how long one that is no error does where it is polled.
 TOASTS = 3
@@ -53,10 +54,30 @@ def notice_for_user(user: User, pk: int) -> Notice:
 
 def toasts_of(user: User, recent: bool = False) -> list[Notice]:
     """Return what floats over every page: unread errors, and with ``recent`` what happened just now."""
-    wanted = Q(level=NoticeLevel.ERROR)
-    if recent:
-        wanted |= Q(created__gt=timezone.now() - RECENT)
+    if not recent:
+        return errors_of(user, TOASTS)
+    wanted = Q(level=NoticeLevel.ERROR) | Q(created__gt=timezone.now() - RECENT)
     return list(notices_of(user, unread=True).filter(wanted)[:TOASTS])
+
+
+def errors_of(user: User, most: int) -> list[Notice]:
+    """Return the newest errors that ``user`` has not read."""
+    return _errors.most(most)(user.pk)
+
+
+@prepared
+def _errors(person: int) -> QuerySet[Notice]:
+    return Notice.objects.filter(user_id=person, read_at=None, level=NoticeLevel.ERROR)
+
+
+def notices_listed(user: User, unread: bool = False) -> Listed[Notice]:
+    """Return the notices of ``user`` for reading a page at a time."""
+    return _notices.listed(user.pk, unread=unread)
+
+
+@prepared
+def _notices(person: int, *, unread: bool) -> QuerySet[Notice]:
+    return notices_of(User(pk=person), unread)
 
 
 def people(user: User, search: str = "", role: str = "", sort: str = "") -> QuerySet[User]:

@@ -38,6 +38,16 @@ def register(word: str, model: type[models.Model], owner: str = "owner") -> None
     registry[word] = Shareable(model, word, owner)
 
 
+def who(user: User | None) -> tuple[int, str]:
+    """Return what decides what ``user`` may see, for a statement that is written once: ``stand_in`` makes it a user."""
+    return (user.pk, user.role) if user is not None else (0, "")
+
+
+def stand_in(person: int, role: str) -> User | None:
+    """Return somebody who may see what the person of this number and role may; None, the program, without a role."""
+    return User(pk=person, role=role) if role else None
+
+
 def shared_ids(user: User, model: type[models.Model], *, write: bool = False) -> QuerySet[Any]:
     """Return the ids of rows of ``model`` shared with ``user`` or a group of theirs, as a subquery."""
     groups = User.groups.through.objects.filter(user_id=user.pk).values("group_id")

@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.engine.addresses import inside, networks
@@ -23,6 +24,7 @@ from apps.accounts.requests import current_address
 from apps.accounts.services import audit
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+from apps.ui.prepared import prepared
 
 ALGORITHM = "HS256"
 #: A busy program would otherwise write on every request.
@@ -163,6 +165,11 @@ def _grant_of(token: str) -> TokenGrant | None:
     return None
 
 
+@prepared
+def _token(hashed: str) -> QuerySet[ApiToken]:
+    return ApiToken.objects.select_related("user").filter(token_hash=hashed, revoked_at=None)
+
+
 def caller_of(token: str, address: str = "") -> Caller | None:
     """Return whom a token or JWT speaks for, and note its use; None for a wrong, old or revoked one."""
     if token.startswith("eyJ"):
@@ -171,7 +178,7 @@ def caller_of(token: str, address: str = "") -> Caller | None:
             return None
         return Caller(grant.user, tuple(grant.scopes))
     now = timezone.now()
-    row = ApiToken.objects.select_related("user").filter(token_hash=digest(token), revoked_at=None).first()
+    row = _token.first(digest(token))
     if row is None or not row.user.is_active or (row.expires_at is not None and row.expires_at <= now):
         return None
     if not inside(address, row.addresses):

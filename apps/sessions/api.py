@@ -24,7 +24,7 @@ from apps.sessions.live.curves import curves_of
 from apps.sessions.logs import LogLines, log_path
 from apps.sessions.models import Session
 from apps.sessions.notices import flag_message
-from apps.sessions.selectors import session_for_user, session_list
+from apps.sessions.selectors import session_for_user, sessions_listed
 from apps.sessions.services.commands import give
 from apps.sessions.services.sessions import session_clone
 from apps.sessions.waiting import queue_of
@@ -81,7 +81,7 @@ def owned(request: HttpRequest, session_id: int, *, write: bool = False) -> Sess
 @router.get("/", summary="Sessions, newest first")
 def sessions(request: HttpRequest, query: Query[ListQuery]) -> Document:
     filters = query.dict(exclude={"page", "page_size"})
-    page = Paginator(session_list(caller(request), **filters), query.page_size).get_page(query.page)
+    page = Paginator(sessions_listed(caller(request), **filters), query.page_size).get_page(query.page)
     queue = queue_of(page.object_list)
     return {
         "items": [session_document(session, queue) for session in page.object_list],

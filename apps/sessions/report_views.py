@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.functional import SimpleLazyObject as _lazy
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -40,6 +41,13 @@ def _load(request: HttpRequest, pk: int) -> tuple[Any, dict[str, Any]]:
     return session, reports.report_of(session)
 
 
+def _load_kept(request: HttpRequest, pk: int) -> tuple[Any, dict[str, Any], str]:
+    """Return also the key of what is drawn from the document alone."""
+    session = session_for_user(signed_in(request), pk)
+    content = reports.report_content(session)
+    return session, reports.document_of(session, content), reports.content_key(content)
+
+
 def _can_study(session: Any) -> bool:
     field, values = STUDIED.get(session.version.strategy.type, ("", ()))
     return session.config.get(field) in values
@@ -50,8 +58,14 @@ def _halves(rows: list[Any]) -> tuple[list[Any], list[Any]]:
     return rows[:middle], rows[middle:]
 
 
-def _context(session: Any, document: dict[str, Any], page: str | None, open_page: str | None) -> dict[str, Any]:
-    """Return what the body of a report shows; ``page`` None means every row (a file has no pages)."""
+def _context(
+    session: Any, document: dict[str, Any], kept: str, page: str | None, open_page: str | None
+) -> dict[str, Any]:
+    """Return what the body of a report shows; ``page`` None means every row (a file has no pages).
+
+    What is drawn from the document alone is kept by the template under ``kept``, the hash of its content, and the
+    language: lazy here, it is worked out only where it is not there yet.
+    """
     name = _("This run")
     trades = [
         {**trade, "number": i, "because": reports.trade_reason(trade["reason"])}
@@ -64,17 +78,18 @@ def _context(session: Any, document: dict[str, Any], page: str | None, open_page
         "report": document,
         "name": name,
         "figures": reports.headline(document),
-        "gates": reports.gates(document),
+        "gates": _lazy(lambda: reports.gates(document)),
         "sentence": reports.verdict_sentence(document),
-        "notes": reports.notes(document),
-        "charts": reports.charts(document, name),
-        "months": reports.months(document),
-        "exposure": exposure(document, name),
-        "metrics": _halves(reports.metric_rows(document)),
-        "baselines": reports.baseline_rows(document, name),
-        "stress": reports.stress_rows(document),
-        "refused": reports.refused_rows(document),
-        "market": market_rows(document),
+        "notes": _lazy(lambda: reports.notes(document)),
+        "kept": kept,
+        "charts": _lazy(lambda: reports.charts(document, name)),
+        "months": _lazy(lambda: reports.months(document)),
+        "exposure": _lazy(lambda: exposure(document, name)),
+        "metrics": _lazy(lambda: _halves(reports.metric_rows(document))),
+        "baselines": _lazy(lambda: reports.baseline_rows(document, name)),
+        "stress": _lazy(lambda: reports.stress_rows(document)),
+        "refused": _lazy(lambda: reports.refused_rows(document)),
+        "market": _lazy(lambda: market_rows(document)),
         "benchmark": reports.benchmark_name(document),
         "benchmark_notes": benchmark_notes(document),
         "open": Paginator(positions, PAGE if page is not None else max(len(positions), 1)).get_page(open_page),
@@ -91,17 +106,17 @@ def _context(session: Any, document: dict[str, Any], page: str | None, open_page
 @login_required
 def report(request: HttpRequest, pk: int) -> HttpResponse:
     """Verdict first, then curves, tables, trades and the configuration."""
-    session, document = _load(request, pk)
+    session, document, kept = _load_kept(request, pk)
     pages = request.GET.get("page", ""), request.GET.get("open")
-    return render(request, "sessions/report.html", _context(session, document, *pages))
+    return render(request, "sessions/report.html", _context(session, document, kept, *pages))
 
 
 @require_safe
 @login_required
 def report_file(request: HttpRequest, pk: int) -> HttpResponse:
     """The report as one HTML file that needs nothing else: styles inside, every trade listed."""
-    session, document = _load(request, pk)
-    context = _context(session, document, None, None)
+    session, document, kept = _load_kept(request, pk)
+    context = _context(session, document, kept, None, None)
     context |= {
         "style": style_tag(),
         "standalone": True,

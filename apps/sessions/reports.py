@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.sessions.models import Kind, Session, Status
@@ -39,14 +41,31 @@ NO_BREAK_EVEN = {
 
 def report_of(session: Session) -> dict[str, Any]:
     """Return the report document of a completed backtest, or refuse with what to do."""
-    path = session_folder(session.pk) / "report.json"
+    return document_of(session, report_content(session))
+
+
+def report_content(session: Session) -> bytes:
+    """Return the bytes of the report file, or refuse with what to do."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] != SCHEMA:
-            raise ValueError(document["schema"])
+        return (session_folder(session.pk) / "report.json").read_bytes()
     except FileNotFoundError:
         raise Refusal("no_report", _absence(session), status=404, session=session.pk) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
+        return b""  # which is no document
+
+
+def content_key(content: bytes) -> str:
+    """Return what a fragment drawn in the reader's language from this content, and from nothing else, is kept under."""
+    return f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.{get_language()}"
+
+
+def document_of(session: Session, content: bytes) -> dict[str, Any]:
+    """Return the document in the bytes of a report file."""
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA:
+            raise ValueError(document["schema"])
+    except (ValueError, KeyError, TypeError):
         raise Refusal(
             "report_damaged",
             N_(

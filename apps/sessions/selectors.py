@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from apps.accounts.models import User
-from apps.accounts.shares import shared_ids
+from apps.accounts.shares import shared_ids, stand_in, who
 from apps.sessions.engine.states import COUNTED, State
 from apps.sessions.models import Checkpoint, Session, SessionTag
 from apps.strategies.models import Strategy
+from apps.ui.prepared import Listed, prepared
 
 SORTS: Mapping[str, str] = {
     "id": "id", "title": "title", "kind": "kind", "status": "status", "progress": "progress",
@@ -37,10 +39,16 @@ def session_visible(user: User | None, write: bool = False) -> QuerySet[Session]
 
 def session_for_user(user: User | None, pk: int, write: bool = False) -> Session:
     """Return the session, or Http404 where it is not there or not this person's."""
-    session = session_visible(user, write).filter(pk=pk).first()
+    person, role = who(user)
+    session = _session.first(person, pk, role=role, write=write)
     if session is None:
         raise Http404
     return session
+
+
+@prepared
+def _session(person: int, pk: int, *, role: str, write: bool) -> QuerySet[Session]:
+    return session_visible(stand_in(person, role), write).filter(pk=pk)
 
 
 def session_owned(user: User, pk: int) -> Session:
@@ -78,10 +86,52 @@ def session_list(
     return rows.order_by(("-" if sort.startswith("-") else "") + field, "-id")
 
 
+def sessions_listed(user: User | None, *, sort: str = "-id", **filters: Any) -> Listed[Session] | QuerySet[Session]:
+    """``session_list`` for reading a page at a time."""
+    if any(value not in ("", None) for value in filters.values()):
+        return session_list(user, sort=sort, **filters)
+    person, role = who(user)
+    return _sessions.listed(person, role=role, sort=sort if sort.lstrip("-") in SORTS else "-id")
+
+
+@prepared
+def _sessions(person: int, *, role: str, sort: str) -> QuerySet[Session]:
+    return session_list(stand_in(person, role), sort=sort)
+
+
+def waiting_seen(user: User | None) -> int:
+    """Return how many of the sessions ``user`` sees wait."""
+    person, role = who(user)
+    return sum(_waiting.counted(person, role=role))
+
+
+@prepared
+def _waiting(person: int, *, role: str) -> QuerySet[Session]:
+    return session_visible(stand_in(person, role)).filter(status=State.QUEUED)
+
+
+def strategies_seen(user: User | None, limit: int = 200) -> list[tuple[int, str]]:
+    """Return number and name of the strategies of the sessions ``user`` sees."""
+    person, role = who(user)
+    return _strategies.most(limit)(person, role=role)
+
+
+@prepared
+def _strategies(person: int, *, role: str) -> QuerySet[Session, tuple[int, str]]:
+    rows = session_list(stand_in(person, role)).order_by("title")
+    return rows.values_list("version__strategy_id", "version__strategy__name").distinct()
+
+
 def tags_seen(user: User | None, limit: int = 200) -> list[str]:
     """Return the tags of the sessions ``user`` sees, by name."""
-    rows = SessionTag.objects.filter(session__in=session_visible(user).values("pk"))
-    return list(rows.order_by("name").values_list("name", flat=True).distinct()[:limit])
+    person, role = who(user)
+    return _tags.most(limit)(person, role=role)
+
+
+@prepared
+def _tags(person: int, *, role: str) -> QuerySet[SessionTag, str]:
+    rows = SessionTag.objects.filter(session__in=session_visible(stand_in(person, role)).values("pk"))
+    return rows.order_by("name").values_list("name", flat=True).distinct()
 
 
 def counted_sessions(user: User) -> list[Session]:

@@ -25,7 +25,7 @@ from apps.sessions.live.partials import FRAGMENTS, fragments
 from apps.sessions.logs import PAGE_LINES, LogLines, log_path
 from apps.sessions.models import Kind, Session, Status
 from apps.sessions.presenters import buttons_of
-from apps.sessions.selectors import session_for_user, session_list, tags_seen
+from apps.sessions.selectors import session_for_user, sessions_listed, strategies_seen, tags_seen, waiting_seen
 from apps.sessions.services.commands import give
 from apps.sessions.services.sessions import session_clone, session_create
 from apps.strategies.models import StrategyVersion
@@ -58,7 +58,7 @@ POSTED = {*RUN_FIELDS, *MOST, "version", "kind"}
 def sessions(request: HttpRequest) -> HttpResponse:
     """The list: the whole page, or its table alone for htmx."""
     user, filters = signed_in(request), filters_of(request)
-    found = session_list(user, **{**filters, "sort": filters["sort"] or "-id"})
+    found = sessions_listed(user, **{**filters, "sort": filters["sort"] or "-id"})
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "page": page,
@@ -87,14 +87,12 @@ def filters_of(request: HttpRequest) -> dict[str, Any]:
 
 
 def _list_head(user: Any) -> dict[str, Any]:
-    mine = session_list(user)
-    strategies = mine.order_by("title").values_list("version__strategy_id", "version__strategy__name").distinct()[:200]
     return {
         "statuses": Status.choices,
         "kinds": Kind.choices,
-        "strategies": strategies,
+        "strategies": strategies_seen(user),
         "tags": tags_seen(user),
-        "waiting": mine.filter(status=State.QUEUED).count(),
+        "waiting": waiting_seen(user),
         "on_worker": Session.objects.filter(status__in=ON_A_WORKER).count(),
         "slots": settings.SLOTS,
     }

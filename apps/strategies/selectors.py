@@ -13,8 +13,9 @@ from django.db.models.functions import Coalesce
 from django.http import Http404
 
 from apps.accounts.models import User
-from apps.accounts.shares import shared_ids
+from apps.accounts.shares import shared_ids, stand_in, who
 from apps.strategies.models import Strategy, StrategySummary, StrategyVersion
+from apps.ui.prepared import Listed, prepared
 
 #: The states in which a session is on its way; sessions/engine/states.py, tested to be equal.
 ACTIVE = ("queued", "running", "pausing", "cancelling")
@@ -38,10 +39,22 @@ def strategy_visible(user: User | None, write: bool = False) -> QuerySet[Strateg
 
 def strategy_for_user(user: User | None, pk: int, write: bool = False) -> Strategy:
     """Return the strategy, or Http404 where it is not there or not this person's."""
-    strategy = strategy_visible(user, write).filter(pk=pk).first()
+    person, role = who(user)
+    strategy = _strategy.first(person, pk, role=role, write=write)
     if strategy is None:
         raise Http404
     return strategy
+
+
+def strategy_writable(user: User | None, pk: int) -> bool:
+    """Tell whether ``user`` may change the strategy."""
+    person, role = who(user)
+    return _strategy.first(person, pk, role=role, write=True) is not None
+
+
+@prepared
+def _strategy(person: int, pk: int, *, role: str, write: bool) -> QuerySet[Strategy]:
+    return strategy_visible(stand_in(person, role), write).filter(pk=pk)
 
 
 def strategy_by_name(user: User | None, text: str) -> Strategy:
@@ -85,15 +98,26 @@ def _counted(sessions: QuerySet[Any]) -> Coalesce:
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
-def best_strategies(user: User | None, most: int) -> QuerySet[Strategy]:
+def best_strategies(user: User | None, most: int) -> list[Strategy]:
     """Return the strategies with the highest mean return on data they never saw, each with its summary."""
-    rows = strategy_visible(user).filter(archived_at__isnull=True, summary__counted__gt=0)
-    return rows.select_related("summary").order_by("-summary__mean_return", "-pk")[:most]
+    person, role = who(user)
+    return _best.most(most)(person, role=role)
+
+
+@prepared
+def _best(person: int, *, role: str) -> QuerySet[Strategy]:
+    rows = strategy_visible(stand_in(person, role)).filter(archived_at__isnull=True, summary__counted__gt=0)
+    return rows.select_related("summary").order_by("-summary__mean_return", "-pk")
 
 
 def summary_of(strategy: Strategy) -> StrategySummary | None:
     """Return how the strategy's runs did; None before one has finished."""
-    return StrategySummary.objects.filter(strategy=strategy).first()
+    return _summary.first(strategy.pk)
+
+
+@prepared
+def _summary(strategy: int) -> QuerySet[StrategySummary]:
+    return StrategySummary.objects.filter(strategy_id=strategy)
 
 
 def _session_model() -> Any:
@@ -118,6 +142,22 @@ def strategy_list(
     return with_results(rows).order_by(order, "-id")
 
 
+def strategies_listed(
+    user: User | None, *, search: str = "", type_key: str = "", stage: str = "", archived: bool = False, sort: str = ""
+) -> Listed[Strategy] | QuerySet[Strategy]:
+    """``strategy_list`` for reading a page at a time."""
+    if search or type_key or stage:
+        return strategy_list(user, search=search, type_key=type_key, stage=stage, archived=archived, sort=sort)
+    person, role = who(user)
+    known = sort if sort.lstrip("-") in SORTS else ""
+    return _strategies.listed(person, role=role, archived=archived, sort=known)
+
+
+@prepared
+def _strategies(person: int, *, role: str, archived: bool, sort: str) -> QuerySet[Strategy]:
+    return strategy_list(stand_in(person, role), archived=archived, sort=sort)
+
+
 def versions_with_results(strategy: Strategy) -> QuerySet[StrategyVersion]:
     """Return the versions, newest first, each with its sessions and best out-of-sample figures."""
     session = _session_model()
@@ -134,6 +174,30 @@ def versions_with_results(strategy: Strategy) -> QuerySet[StrategyVersion]:
         )
         .order_by("-number")
     )
+
+
+@prepared
+def versions_listed(strategy: int) -> QuerySet[StrategyVersion]:
+    """``versions_with_results`` of the strategy of this number."""
+    return versions_with_results(Strategy(pk=strategy))
+
+
+@prepared
+def sessions_listed(strategy: int) -> QuerySet[Any]:
+    """``sessions_of`` the strategy of this number."""
+    return sessions_of(Strategy(pk=strategy))
+
+
+@prepared
+def trained_listed(strategy: int) -> QuerySet[Any]:
+    """``trained_sessions`` of the strategy of this number."""
+    return trained_sessions(Strategy(pk=strategy))
+
+
+@prepared
+def version_newest(strategy: int) -> QuerySet[StrategyVersion]:
+    """The newest version of the strategy of this number."""
+    return StrategyVersion.objects.filter(strategy_id=strategy).order_by("-number")[:1]
 
 
 def version_of(strategy: Strategy, number: int) -> StrategyVersion:

@@ -41,9 +41,10 @@ def strategies(request: HttpRequest) -> HttpResponse:
         "stage": get.get("stage", ""),
     }
     archived = get.get("archived") == "1"
-    rows = selectors.strategy_list(signed_in(request), **filters, archived=archived, sort=get.get("sort", ""))
+    asked: dict[str, Any] = {**filters, "archived": archived, "sort": get.get("sort", "")}
     if get.get("format") == "csv":
-        return _csv(rows)
+        return _csv(selectors.strategy_list(signed_in(request), **asked))
+    rows = selectors.strategies_listed(signed_in(request), **asked)
     context = {
         "page": Paginator(rows, PAGE).get_page(get.get("page")),
         "filters": filters,
@@ -158,7 +159,7 @@ def create(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     """The form over the current version; saving makes the next one."""
     strategy = selectors.strategy_for_user(signed_in(request), pk, write=True)
-    current = strategy.versions.order_by("-number")[0]
+    current = selectors.version_newest(pk)[0]
     values = posted_values(strategy.type, request.POST) if request.method == "POST" else current.config
     form = config_form(signed_in(request), strategy.type, values, base=current.config)
     if request.method == "POST":
@@ -215,8 +216,8 @@ def _diff_of(type_key: str, old: dict[str, Any], values: dict[str, Any]) -> list
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Configuration, versions with their best figures, sessions, and what to do next."""
     strategy = selectors.strategy_for_user(signed_in(request), pk)
-    versions = Paginator(selectors.versions_with_results(strategy), PAGE).get_page(request.GET.get("versions"))
-    current = versions.object_list[0] if versions.number == 1 else strategy.versions.order_by("-number")[0]
+    versions = Paginator(selectors.versions_listed.listed(pk), PAGE).get_page(request.GET.get("versions"))
+    current = versions.object_list[0] if versions.number == 1 else selectors.version_newest(pk)[0]
     kind = strategy_type(strategy.type)
     context = {
         "strategy": strategy,
@@ -227,11 +228,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "label": _(kind.label),
         "lesson": _(strategy.description) if strategy.description else "",
         "trains": _trains(kind, current.config),
-        "editable": selectors.strategy_visible(signed_in(request), write=True).filter(pk=pk).exists(),
+        "editable": selectors.strategy_writable(signed_in(request), pk),
         "blocked": dataset_to_override(signed_in(request), str(current.config.get("dataset", ""))),
         "benchmark_datasets": bar_names(signed_in(request))[:MANY_DATASETS],
-        "trainings": selectors.trained_sessions(strategy)[:PAGE],
-        "sessions": Paginator(selectors.sessions_of(strategy), PAGE).get_page(request.GET.get("page")),
+        "trainings": selectors.trained_listed.most(PAGE)(pk),
+        "sessions": Paginator(selectors.sessions_listed.listed(pk), PAGE).get_page(request.GET.get("page")),
         "start": current.config.get("test_start") or "",
         "time_limits": {"training": settings.QP_TIME_LIMIT_TRAINING, "backtest": settings.QP_TIME_LIMIT_BACKTEST},
     }

@@ -94,8 +94,16 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "apps.ui.folding.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -109,6 +117,11 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 Q_CLUSTER = jobs.cluster(SLOTS)
 CACHES = {"default": access.cache(VALUES["REDIS_URL"], VAR_DIR)}
+# Parts of pages drawn from content that never changes, under its hash: each process keeps the latest.
+CACHES["template_fragments"] = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "fragments", "TIMEOUT": None,
+    "OPTIONS": {"MAX_ENTRIES": 150},
+}  # fmt: skip
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.LockingModelBackend"]
@@ -160,6 +173,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
 #: The audit's tables refuse change in the database itself; the suite, which empties tables, turns it off.
 AUDIT_TRIGGERS = True
+SESSION_ENGINE = "apps.accounts.browser_sessions"
 SESSION_COOKIE_AGE = VALUES["QP_LOGIN_HOURS"] * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

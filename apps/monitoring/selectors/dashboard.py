@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, IntegerField, OuterRef, Subquery, Value, When
+from django.db.models import Case, IntegerField, OuterRef, QuerySet, Subquery, Value, When
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
-from apps.accounts.models import Notice, NoticeLevel, User
+from apps.accounts.models import Notice, User
 from apps.accounts.notices import notice_text
+from apps.accounts.selectors import errors_of
+from apps.accounts.shares import stand_in, who
 from apps.marketdata.models import Dataset, Verdict
 from apps.marketdata.selectors import dataset_list
 from apps.monitoring.engine.resources import resources
@@ -28,6 +30,7 @@ from apps.sessions.waiting import queue_of
 from apps.strategies.models import Strategy
 from apps.strategies.selectors import best_strategies
 from apps.ui.engine.charts import dot_line
+from apps.ui.prepared import prepared
 
 SHOWN_ACTIVE, SHOWN_RESULTS, SHOWN_DATASETS, SHOWN_NOTES = 8, 6, 6, 5
 SHOWN_STRATEGIES = 5
@@ -133,20 +136,31 @@ def result_rows(sessions: Sequence[Session]) -> list[ResultRow]:
     ]
 
 
-def _active(user: User) -> list[Session]:
+@prepared
+def _active(person: int, *, role: str) -> QuerySet[Session]:
     first = Case(When(status__in=ON_A_WORKER, then=Value(0)), default=Value(1), output_field=IntegerField())
     best = Checkpoint.objects.filter(session=OuterRef("pk"), is_best=True).order_by("-id").values("score")[:1]
-    rows = session_visible(user).filter(status__in=[*ACTIVE, State.INTERRUPTED]).annotate(best_score=Subquery(best))
-    return list(rows.order_by(first, "-priority", "queued_at", "id")[:200])
+    rows = session_visible(stand_in(person, role)).filter(status__in=[*ACTIVE, State.INTERRUPTED]).annotate(best_score=Subquery(best))
+    return rows.order_by(first, "-priority", "queued_at", "id")[:200]
+
+
+@prepared
+def _finished(person: int, *, role: str) -> QuerySet[Session]:
+    rows = session_visible(stand_in(person, role)).filter(status=State.COMPLETED, result_return__isnull=False)
+    return rows.order_by("-finished_at", "-id")[:SHOWN_RESULTS]
+
+
+@prepared
+def _datasets(person: int, *, role: str) -> QuerySet[Dataset]:
+    return dataset_list(stand_in(person, role), sort="-end")
 
 
 def _notices(user: User) -> list[Attention]:
-    rows = Notice.objects.filter(user=user, level=NoticeLevel.ERROR, read_at=None)[:SHOWN_NOTES]
     return [
         Attention(
             "error", notice_text(n), "", n.url or reverse("accounts:notices"), pgettext("action", "Open"), n.created, n
         )
-        for n in rows
+        for n in errors_of(user, SHOWN_NOTES)
     ]
 
 
@@ -194,11 +208,11 @@ def _machine(user: User) -> list[Attention]:
 
 def dashboard(user: User) -> Dashboard:
     """Return the dashboard of ``user``: five statements, and four more where a session waits."""
-    sessions = _active(user)
+    person, role = who(user)
+    sessions = _active(person, role=role)
     active = [s for s in sessions if s.status != State.INTERRUPTED]
-    finished = session_visible(user).filter(status=State.COMPLETED, result_return__isnull=False)
-    newest = list(finished.order_by("-finished_at", "-id")[:SHOWN_RESULTS])
-    datasets = list(dataset_list(user, sort="-end"))
+    newest = _finished(person, role=role)
+    datasets = _datasets(person, role=role)
     now, shown = timezone.now(), active[:SHOWN_ACTIVE]
     queue = queue_of(shown)
     return Dashboard(
@@ -206,7 +220,7 @@ def dashboard(user: User) -> Dashboard:
         running=sum(1 for s in active if s.status in ON_A_WORKER),
         waiting=sum(1 for s in active if s.status == State.QUEUED),
         results=result_rows(newest),
-        strategies=list(best_strategies(user, SHOWN_STRATEGIES)),
+        strategies=best_strategies(user, SHOWN_STRATEGIES),
         latest=latest_report(newest),
         attention=[*_notices(user), *_blocked(datasets), *_interrupted(sessions), *_machine(user)],
         data=[DataRow(d, max(now - d.end, timedelta())) for d in datasets[:SHOWN_DATASETS]],

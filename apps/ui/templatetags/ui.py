@@ -21,6 +21,7 @@ from django.utils.translation import get_language, gettext, ngettext
 from apps.ui.engine import icons, numbers
 from apps.ui.engine.charts.heat import HeatTable, heat_class
 from apps.ui.engine.charts.model import Chart
+from apps.ui.folding import constant_tag
 
 register = template.Library()
 
@@ -180,20 +181,20 @@ def ago(value: datetime | None) -> str:
     return gettext("%(span)s ago") % {"span": span(seconds)}
 
 
-@register.simple_tag
+@constant_tag(register)
 def icon(name: str) -> SafeString:
     """A 16-px icon of ``apps.ui.engine.icons``."""
     return mark_safe(icons.icon_svg(name))  # noqa: S308 - a constant of ours
 
 
-@register.simple_tag
+@constant_tag(register)
 def shape(name: str) -> SafeString:
     """The 12-px shape of a state alone; give it a word beside it."""
     look = icons.STATES.get(name)
     return mark_safe(icons.shape_svg(look.shape if look else name))  # noqa: S308 - a constant of ours
 
 
-@register.simple_tag
+@constant_tag(register)
 def state(status: str, label: str = "") -> SafeString:
     """The shape and the word of a state; ``label`` replaces the word."""
     look = icons.STATES.get(str(status), icons.UNKNOWN)

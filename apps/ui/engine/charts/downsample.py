@@ -40,12 +40,19 @@ def _choose_many(x: NDArray[np.float64], y: NDArray[np.float64], edges: Sequence
 def _choose_few(x: NDArray[np.float64], y: NDArray[np.float64], edges: Sequence[int]) -> list[int]:
     """The same for buckets of a few points, where plain numbers are several times faster than small arrays."""
     xs, ys, chosen, at = x.tolist(), y.tolist(), [], 0
-    for start, stop, after in zip(edges, edges[1:], edges[2:], strict=False):
-        count, here_x, here_y = after - stop, xs[at], ys[at]
-        wide, high = here_x - sum(xs[stop:after]) / count, sum(ys[stop:after]) / count - here_y
+    starts = np.asarray(edges[1:-1])
+    counts = np.diff(edges[1:])
+    middles = zip(
+        (np.add.reduceat(x, starts) / counts).tolist(), (np.add.reduceat(y, starts) / counts).tolist(), strict=True
+    )
+    for start, stop, (next_x, next_y) in zip(edges, edges[1:], middles, strict=False):
+        here_x, here_y = xs[at], ys[at]
+        wide, high = here_x - next_x, next_y - here_y
         most, at = -1.0, start
         for place in range(start, stop):
-            area = abs(wide * (ys[place] - here_y) - (here_x - xs[place]) * high)
+            area = wide * (ys[place] - here_y) - (here_x - xs[place]) * high
+            if area < 0.0:
+                area = -area
             if area > most:
                 most, at = area, place
         chosen.append(at)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
+from operator import itemgetter
 
 from apps.ui.engine.charts import svg as s
 from apps.ui.engine.charts.downsample import lttb
@@ -35,6 +37,7 @@ from apps.ui.engine.charts.scale import (
     time_ticks,
     value_axis,
     x_number,
+    x_numbers,
 )  # fmt: skip
 from apps.ui.engine.numbers import percent
 
@@ -71,7 +74,29 @@ class LineSpec:
     @cached_property
     def x_numbers(self) -> list[list[float]]:
         """The x of each series as numbers, worked out once for every width."""
-        return [[x_number(x) for x in one.xs] for one in self.series]
+        made: dict[int, list[float]] = {}  # Lines beside each other mostly share their days.
+        for one in self.series:
+            if id(one.xs) not in made:
+                made[id(one.xs)] = x_numbers(one.xs)
+        return [made[id(one.xs)] for one in self.series]
+
+    @cached_property
+    def values(self) -> list[float]:
+        """Every value that is drawn."""
+        found = [float(y) for one in self.series for y in one.ys if y is not None and math.isfinite(y)]
+        for band in self.bands:
+            found += [y for y in (*band.lows, *band.highs) if _finite(y)]
+        return found
+
+    @cached_property
+    def stretches(self) -> list[list[tuple[list[float], list[float]]]]:
+        """The x and y of each series, cut where a value is missing."""
+        found = []
+        for numbers, one in zip(self.x_numbers, self.series, strict=True):
+            if len(numbers) != len(one.ys):
+                raise ValueError(f"{len(numbers)} x and {len(one.ys)} y of {one.name!r}")
+            found.append(_cut(numbers, one.ys, log=self.log))
+        return found
 
 
 @dataclass
@@ -100,7 +125,7 @@ class Canvas:
         high = x_number(spec.x_end) if spec.x_end is not None else max(map(max, numbers))
         self.xs = Axis(low, high if high > low else low + 1.0, LEFT, self.width - right)
         foot = FOOT if spec.x_labels else 8
-        self.ys = value_axis(_values(spec), self.height - foot, TOP, log=spec.log, include=spec.base)
+        self.ys = value_axis(spec.values, self.height - foot, TOP, log=spec.log, include=spec.base)
 
     @property
     def y_text(self) -> TextOf:
@@ -124,10 +149,15 @@ def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _values(spec: LineSpec) -> list[float]:
-    found = [float(y) for one in spec.series for y in one.ys if y is not None and math.isfinite(y)]
-    for band in spec.bands:
-        found += [y for y in (*band.lows, *band.highs) if _finite(y)]
+def _cut(xs: list[float], ys: Sequence[float | None], *, log: bool) -> list[tuple[list[float], list[float]]]:
+    drawn = [y is not None and math.isfinite(y) and (not log or y > 0) for y in ys]
+    if all(drawn):
+        return [(xs, [float(y) for y in ys if y is not None])] if xs else []
+    found: list[tuple[list[float], list[float]]] = []
+    for good, part in itertools.groupby(zip(drawn, xs, ys, strict=True), key=itemgetter(0)):
+        if good:
+            points = [(x, float(y)) for _, x, y in part if y is not None]
+            found.append(([x for x, _ in points], [y for _, y in points]))
     return found
 
 
@@ -173,20 +203,14 @@ def _runs(canvas: Canvas, place: int) -> list[list[Point]]:
     """The points of the line at ``place`` in pixels, cut where a value is missing and thinned to the width."""
     if place in canvas.runs:
         return canvas.runs[place]
-    runs: list[list[Point]] = [[]]
-    xs, ys = canvas.xs, canvas.ys
-    for x, y in zip(canvas.spec.x_numbers[place], canvas.spec.series[place].ys, strict=True):
-        if y is not None and math.isfinite(y) and (not canvas.spec.log or y > 0):
-            runs[-1].append((xs(x), ys(float(y))))
-        elif runs[-1]:
-            runs.append([])
     most = max(50, int(canvas.xs.stop - canvas.xs.start))
-    thinned = []
-    for run in runs:
-        keep = lttb([p[0] for p in run], [p[1] for p in run], most)
-        thinned.append([run[i] for i in keep])
-    canvas.runs[place] = [run for run in thinned if run]
-    return canvas.runs[place]
+    runs = []
+    for x_values, y_values in canvas.spec.stretches[place]:
+        xs, ys = canvas.xs.pixels(x_values), canvas.ys.pixels(y_values)
+        run = list(zip(xs, ys, strict=True))
+        runs.append(run if len(run) <= most else [run[i] for i in lttb(xs, ys, most).tolist()])
+    canvas.runs[place] = runs
+    return runs
 
 
 def _line(canvas: Canvas, place: int) -> None:
@@ -205,7 +229,7 @@ def _line(canvas: Canvas, place: int) -> None:
 
 
 def _band(canvas: Canvas, band: Band) -> None:
-    xs = [canvas.xs(x_number(x)) for x in band.xs]
+    xs = canvas.xs.pixels(x_numbers(band.xs))
     pairs = zip(xs, band.highs, band.lows, strict=True)
     good = [(x, canvas.ys(high), canvas.ys(low)) for x, high, low in pairs if _finite(high) and _finite(low)]
     if len(good) > 1:

@@ -24,6 +24,13 @@ def x_number(x: Any) -> float:
     return float(x)
 
 
+def x_numbers(xs: Sequence[X]) -> list[float]:
+    """Return ``x_number`` of each; days, of which a chart has thousands, at once."""
+    if set(map(type, xs)) == {date}:
+        return [(ordinal - EPOCH) * DAY for ordinal in map(date.toordinal, xs)]  # type: ignore[arg-type]
+    return [x_number(x) for x in xs]
+
+
 def is_time(xs: Sequence[X]) -> bool:
     """Tell whether these are moments or days rather than numbers."""
     return bool(xs) and isinstance(xs[0], date)
@@ -65,6 +72,13 @@ class Axis:
     start: float
     stop: float
     log: bool = False
+
+    def pixels(self, values: Sequence[float]) -> list[float]:
+        """Return the pixel of each value."""
+        if self.log:
+            return [self(value) for value in values]
+        low, span, start, width = self.low, self.high - self.low, self.start, self.stop - self.start
+        return [start + (value - low) / span * width for value in values]
 
     def __call__(self, value: float) -> float:
         if self.log:

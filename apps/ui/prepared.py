@@ -1,0 +1,200 @@
+"""Queries whose SQL is written once.
+
+The ORM takes longer to write the SQL of most of our statements than the database takes to answer them, and writes
+the same one for every request. ``prepared`` writes it once, with placeholders where the values go::
+
+    @prepared
+    def _session(person: int, pk: int, *, role: str) -> QuerySet[Session]:
+        return session_visible(User(pk=person, role=role)).filter(pk=pk)
+
+    _session(user.pk, pk, role=user.role)  # a list
+
+Positional arguments are values: whole numbers, texts and moments that are compared as they are. Keywords are what
+the statement's form depends on; each combination is written once, so they come from few possible values.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+from django.db.models import Count, QuerySet, Value, prefetch_related_objects
+
+Row = TypeVar("Row")
+#: Placeholders by position: values that no row has.
+PLACEHOLDERS: dict[type, Callable[[int], Any]] = {
+    int: lambda place: -(2**31) + 7 + place,
+    str: lambda place: f"\x02prepared {place}\x03",
+    datetime: lambda place: datetime(1, 2, 3, 4, 5, 6, 7, UTC) + timedelta(microseconds=place),
+}
+#: Forms of one statement that are kept; more than these means that values were given as keywords.
+MOST_FORMS = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A statement that was written: its SQL, and by parameter what to put in, or the place of the value."""
+
+    queryset: Any
+    compiler: Any
+    sql: str
+    params: tuple[Any, ...]
+    places: tuple[int | None, ...]
+    converters: Any
+
+    def rows(self, values: Sequence[Any]) -> list[Any]:
+        compiler = copy.copy(self.compiler)
+        compiler.connection = connections[self.queryset.db]  # this thread's
+        bound = tuple(
+            param if place is None else _bound(param, values[place], compiler.connection)
+            for param, place in zip(self.params, self.places, strict=True)
+        )
+        compiler.as_sql = lambda *args, **kwargs: (self.sql, bound)
+        compiler.get_converters = lambda expressions: self.converters
+        found = list(self.queryset._iterable_class(_Asked(self.queryset, compiler)))
+        if found and self.queryset._prefetch_related_lookups:
+            prefetch_related_objects(found, *self.queryset._prefetch_related_lookups)
+        return found
+
+
+class _Asked:
+    """What Django's iterables read of a query set, with the compiler that knows its SQL already."""
+
+    def __init__(self, queryset: Any, compiler: Any) -> None:
+        self.db = queryset.db
+        self.query = _Query(queryset.query, compiler)
+        self._known_related_objects: dict[Any, Any] = {}  # those of a placeholder
+        self._fields = queryset._fields
+        self._hints = queryset._hints
+
+
+class _Query:
+    def __init__(self, query: Any, compiler: Any) -> None:
+        self._query, self._compiler = query, compiler
+
+    def get_compiler(self, *_args: Any, **_options: Any) -> Any:
+        return self._compiler
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._query, name)
+
+
+def _bound(param: Any, value: Any, connection: Any) -> Any:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    # PostgreSQL's driver is told how wide a number is by its type.
+    return type(param)(value) if isinstance(value, int) else value
+
+
+class Prepared(Generic[Row]):
+    """What ``prepared`` returns: called like the function, it returns the rows."""
+
+    def __init__(self, build: Callable[..., QuerySet[Any, Row]]) -> None:
+        functools.update_wrapper(self, build)
+        self.build = build
+        self.plans: dict[Any, Plan | None] = {}
+        self._first: dict[int, Prepared[Row]] = {}
+        self._counted: Prepared[int] | None = None
+
+    @property
+    def counted(self) -> Prepared[int]:
+        """The number of rows: in the first row, or no row where there is none."""
+        if self._counted is None:
+            build = self.build
+
+            def count(*values: Any, **form: Any) -> QuerySet[Any, int]:
+                rows: Any = build(*values, **form).order_by().annotate(one=Value(1)).values("one")
+                counted: QuerySet[Any, int] = rows.annotate(n=Count("pk")).values_list("n", flat=True)
+                return counted
+
+            self._counted = Prepared(count)
+        return self._counted
+
+    def most(self, limit: int) -> Prepared[Row]:
+        """The same query for no more than ``limit`` rows."""
+        if limit not in self._first:
+            if len(self._first) >= MOST_FORMS:
+                self._first.clear()
+            build = self.build
+            self._first[limit] = Prepared(lambda *values, **form: build(*values, **form)[:limit])
+        return self._first[limit]
+
+    def __call__(self, *values: Any, **form: Any) -> list[Row]:
+        if not all(map(_can_be_bound, values)):
+            return list(self.build(*values, **form))
+        key = tuple(map(type, values)), tuple(sorted(form.items())), connections["default"].vendor
+        if key not in self.plans:
+            plan = self._plan(values, form)
+            if len(self.plans) >= MOST_FORMS:
+                self.plans.clear()
+            self.plans[key] = plan
+        else:
+            plan = self.plans[key]
+        return plan.rows(values) if plan is not None else []
+
+    def first(self, *values: Any, **form: Any) -> Row | None:
+        """Return the first row; the statement should ask for no more than that."""
+        return next(iter(self(*values, **form)), None)
+
+    def listed(self, *values: Any, **form: Any) -> Listed[Row]:
+        """Return the rows as a sequence that is counted and read a page at a time."""
+        return Listed(self, values, form)
+
+    def _plan(self, values: Sequence[Any], form: dict[str, Any]) -> Plan | None:
+        """Write the statement with placeholders, and with others: nothing but their places may differ."""
+        first = self._written(values, form, 0)
+        second = self._written(values, form, len(values))
+        if first is None or second is None:
+            return None
+        queryset, compiler, sql, params, places = first
+        if second[2] != sql or second[4] != places or any(
+            one != other for one, other, place in zip(params, second[3], places, strict=True) if place is None
+        ):  # fmt: skip
+            raise TypeError(f"{self.build.__qualname__} uses a value otherwise than comparing it as it is")
+        expressions = [column[0] for column in compiler.select[: compiler.col_count]]
+        return Plan(queryset, compiler, sql, params, places, compiler.get_converters(expressions))
+
+    def _written(self, values: Sequence[Any], form: dict[str, Any], start: int) -> Any:
+        holders = [PLACEHOLDERS[type(value)](start + place) for place, value in enumerate(values)]
+        queryset = self.build(*holders, **form)
+        compiler = queryset.query.get_compiler(using=queryset.db)
+        try:
+            sql, params = compiler.as_sql()
+        except EmptyResultSet:
+            return None
+        wanted = [_bound(0, holder, connections[queryset.db]) for holder in holders]
+        places = tuple(next((at for at, holder in enumerate(wanted) if param == holder), None) for param in params)
+        return queryset, compiler, sql, tuple(params), places
+
+
+class Listed(Generic[Row]):
+    """Rows as a paginator wants them; the first page and the number of rows are statements that are written once."""
+
+    def __init__(self, query: Prepared[Row], values: Sequence[Any], form: dict[str, Any]) -> None:
+        self.query, self.values, self.form = query, values, form
+
+    def count(self) -> int:
+        rows = self.query.counted(*self.values, **self.form)
+        return int(rows[0]) if rows else 0
+
+    def __getitem__(self, part: slice) -> list[Row]:
+        if part.start or part.stop is None:  # Each page of a long list would be a form of its own.
+            return list(self.query.build(*self.values, **self.form)[part])
+        return self.query.most(part.stop)(*self.values, **self.form)
+
+
+def _can_be_bound(value: Any) -> bool:
+    """Tell whether a value may take a placeholder's place; the ORM has an answer for the others."""
+    return type(value) in PLACEHOLDERS and (type(value) is not int or -(2**63) <= value < 2**63)
+
+
+def prepared(build: Callable[..., QuerySet[Any, Row]]) -> Prepared[Row]:
+    """Make a function that returns a query set into one whose SQL is written once; see the module."""
+    return Prepared(build)
+
