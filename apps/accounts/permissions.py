@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 
 from apps.accounts.models import GroupGrant, Role, User
+from apps.ui.prepared import prepared
 
 ALL = frozenset(Role)
 ADVANCED = frozenset({Role.ADVANCED, Role.ADMINISTRATOR})
@@ -41,11 +43,16 @@ def has_permission(user: User, name: str) -> bool:
     return user.role in roles or name in granted(user)
 
 
+@prepared
+def _grants(person: int) -> QuerySet[GroupGrant, str]:
+    return GroupGrant.objects.filter(group__user=person).values_list("permission", flat=True)
+
+
 def granted(user: User) -> frozenset[str]:
     """Return what the groups of ``user`` grant; one query for as long as the object lives."""
     kept: frozenset[str] | None = user.__dict__.get("_granted")
     if kept is None:
-        names = GroupGrant.objects.filter(group__user=user).values_list("permission", flat=True) if user.pk else ()
+        names = _grants(user.pk) if user.pk else []
         kept = user.__dict__["_granted"] = frozenset(names) & GRANTABLE
     return kept
 

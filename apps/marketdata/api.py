@@ -17,8 +17,8 @@ from apps.marketdata.selectors import (
     check_latest,
     dataset_events,
     dataset_for_user,
-    dataset_list,
     dataset_membership,
+    datasets_listed,
     finding_list,
 )
 from apps.marketdata.services import dataset_adjust, dataset_check, dataset_diff, dataset_fix, dataset_label
@@ -46,7 +46,7 @@ def datasets(
     offset: int = Query(0, ge=0),
     limit: int = Query(100, ge=1, le=MOST),
 ) -> dict[str, Any]:
-    found = dataset_list(_user(request), search=search, verdict=verdict or "", tag=tag, sort=sort, newest_only=False)
+    found = datasets_listed(_user(request), search=search, verdict=verdict or "", tag=tag, sort=sort, newest_only=False)
     rows, total = _page(found, offset, limit)
     return {"datasets": [dataset_document(dataset) for dataset in rows], "total": total}
 

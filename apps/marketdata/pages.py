@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -19,11 +19,12 @@ from apps.marketdata.engine.corporate import MODES, CorporateAction, adjusted
 from apps.marketdata.engine.fixes import remedies
 from apps.marketdata.engine.store import bar_mask
 from apps.marketdata.engine.window import Window, known_bars, window
-from apps.marketdata.models import Dataset, Frequency, QualityCheck, QualityFinding, Severity
+from apps.marketdata.models import Dataset, DatasetSymbol, Frequency, QualityCheck, QualityFinding, Severity
 from apps.marketdata.selectors import check_latest, dataset_events, dataset_panel, finding_list
 from apps.marketdata.times import as_datetime, as_datetime64
 from apps.ui.engine.charts import Bar, Chart, Event, candles
 from apps.ui.engine.refusal import Refusal
+from apps.ui.prepared import prepared
 from apps.ui.refusals import refusal_text
 
 PAGE_SIZE = 25
@@ -51,14 +52,15 @@ def detail(dataset: Dataset, query: QueryDict) -> dict[str, Any]:
     check = check_latest(dataset)
     filters = {name: query.get(name, "")[:32] for name in ("severity", "of")}
     findings = finding_list(check, severity=_severity(filters["severity"]), symbol=filters["of"])
-    page = Paginator(findings, PAGE_SIZE).get_page(query.get("page"))
+    rows: Any = findings if check is None or any(filters.values()) else _findings.listed(check.pk)
+    page = Paginator(rows, PAGE_SIZE).get_page(query.get("page"))
     chosen = _chosen(page.object_list, findings, query.get("finding", ""))
     for finding in page.object_list:
         setattr(finding, "remedy", remedy_words(finding))  # noqa: B010 - for the template
     context = {
-        "fixable": sum(map(_mendable, _errors(check))), "next_version": dataset.version + 1,
+        "fixable": sum(map(_mendable, _errors(check.pk) if check else ())), "next_version": dataset.version + 1,
         "dataset": dataset, "check": check, "page": page, "filters": filters, "severities": Severity.choices,
-        "chosen": chosen, "checks": list(dataset.checks.all()[:5]), "daily": dataset.frequency in DAILY,
+        "chosen": chosen, "checks": _checks(dataset.pk), "daily": dataset.frequency in DAILY,
         "symbols": _symbols(dataset, check, query.get("symbols_page")), "made_of": _made_of(dataset),
     }  # fmt: skip
     try:
@@ -68,8 +70,24 @@ def detail(dataset: Dataset, query: QueryDict) -> dict[str, Any]:
     return {**context, **_shown(dataset, panel, query, chosen)}
 
 
-def _errors(check: QualityCheck | None) -> Any:
-    return finding_list(check, severity=Severity.ERROR).exclude(time=None).exclude(symbol="")[:2000]
+@prepared
+def _findings(check: int) -> QuerySet[QualityFinding]:
+    return finding_list(QualityCheck(pk=check))
+
+
+@prepared
+def _errors(check: int) -> QuerySet[QualityFinding]:
+    return finding_list(QualityCheck(pk=check), severity=Severity.ERROR).exclude(time=None).exclude(symbol="")[:2000]
+
+
+@prepared
+def _checks(dataset: int) -> QuerySet[QualityCheck]:
+    return Dataset(pk=dataset).checks.all()[:5]
+
+
+@prepared
+def _by_position(dataset: int) -> QuerySet[DatasetSymbol]:
+    return Dataset(pk=dataset).symbols.order_by("position")
 
 
 def _mendable(finding: QualityFinding) -> bool:
@@ -111,8 +129,7 @@ def _chosen(shown: Any, findings: Any, wanted: str) -> QualityFinding | None:
 
 def _symbols(dataset: Dataset, check: QualityCheck | None, page: str | None) -> Any:
     """Return a page of symbols, each with its number of errors."""
-    rows: Any = dataset.symbols.order_by("position")
-    found = Paginator(rows, PAGE_SIZE).get_page(page)
+    found = Paginator(_by_position.listed(dataset.pk), PAGE_SIZE).get_page(page)
     names = [row.symbol for row in found.object_list]
     wrong = QualityFinding.objects.filter(check_run=check, symbol__in=names) if check else QualityFinding.objects.none()
     counted = wrong.values("symbol").annotate(

@@ -14,7 +14,7 @@ from django.http import Http404
 
 from apps.accounts.models import User
 from apps.accounts.permissions import has_permission
-from apps.accounts.shares import shared_ids
+from apps.accounts.shares import shared_ids, stand_in, who
 from apps.marketdata.engine import store
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
@@ -32,6 +32,7 @@ from apps.marketdata.models import (
 )
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+from apps.ui.prepared import Listed, prepared
 
 if TYPE_CHECKING:
     from apps.marketdata.engine.tape import Tape
@@ -68,11 +69,24 @@ def dataset_writable(user: User | None) -> QuerySet[Dataset]:
 
 def dataset_for_user(user: User, pk: int, write: bool = False) -> Dataset:
     """Return the dataset, or Http404 where ``user`` may not see it (with ``write``: change it)."""
-    rows = dataset_writable(user) if write else dataset_visible(user)
-    dataset = rows.select_related("owner", "parent").filter(pk=pk).first()
+    person, role = who(user)
+    dataset = _dataset.first(person, pk, role=role, write=write)
     if dataset is None:
         raise Http404
     return dataset
+
+
+def dataset_editable(user: User, pk: int) -> bool:
+    """Tell whether ``user`` may change the labels of the dataset."""
+    person, role = who(user)
+    return _dataset.first(person, pk, role=role, write=True) is not None
+
+
+@prepared
+def _dataset(person: int, pk: int, *, role: str, write: bool) -> QuerySet[Dataset]:
+    user = stand_in(person, role)
+    rows = dataset_writable(user) if write else dataset_visible(user)
+    return rows.select_related("owner", "parent").filter(pk=pk)
 
 
 def dataset_versions(user: User | None, dataset: Dataset) -> list[Dataset]:
@@ -134,13 +148,48 @@ def dataset_with_symbol(user: User | None, symbol: str) -> Dataset:
 
     Raises ``Refusal`` ``unknown_symbol`` (404) that names what there is.
     """
-    rows = dataset_visible(user).filter(archived_at=None, content=Content.BARS)
-    found = rows.filter(symbols__symbol=symbol).order_by("adjustment", "-created").first()
+    person, role = who(user)
+    found = _with_symbol.first(person, symbol, role=role)
     if found is None:
+        rows = dataset_visible(user).filter(archived_at=None, content=Content.BARS)
         names = DatasetSymbol.objects.filter(dataset__in=rows).order_by("symbol").values_list("symbol", flat=True)
         known = ", ".join(names.distinct()[:12]) or "–"
         raise Refusal("unknown_symbol", UNKNOWN_SYMBOL, status=404, field="symbol", symbol=symbol[:40], known=known)
     return found
+
+
+@prepared
+def _with_symbol(person: int, symbol: str, *, role: str) -> QuerySet[Dataset]:
+    rows = dataset_visible(stand_in(person, role)).filter(archived_at=None, content=Content.BARS)
+    return rows.filter(symbols__symbol=symbol).order_by("adjustment", "-created")[:1]
+
+
+def datasets_listed(
+    user: User | None, *, sort: str = "name", newest_only: bool = True, **filters: str
+) -> Listed[Dataset] | QuerySet[Dataset]:
+    """``dataset_list`` for reading a page at a time."""
+    if any(filters.values()):
+        return dataset_list(user, sort=sort, newest_only=newest_only, **filters)
+    person, role = who(user)
+    known = sort if sort.lstrip("-") in SORTS else "name"
+    return _datasets.listed(person, role=role, sort=known, newest_only=newest_only)
+
+
+@prepared
+def _datasets(person: int, *, role: str, sort: str, newest_only: bool) -> QuerySet[Dataset]:
+    return dataset_list(stand_in(person, role), sort=sort, newest_only=newest_only)
+
+
+def bars_newest(user: User | None) -> list[Dataset]:
+    """Return the bars ``user`` may see by name, the newest version of each first."""
+    person, role = who(user)
+    return _bars(person, role=role)
+
+
+@prepared
+def _bars(person: int, *, role: str) -> QuerySet[Dataset]:
+    rows = dataset_visible(stand_in(person, role)).filter(archived_at=None, content=Content.BARS)
+    return rows.order_by("name", "-version")
 
 
 def dataset_list(
@@ -176,8 +225,14 @@ def dataset_list(
 
 def tags_in_use(user: User | None) -> list[str]:
     """Return the tags of the datasets ``user`` may see, sorted."""
-    texts = dataset_visible(user).filter(archived_at=None).exclude(tags="").values_list("tags", flat=True).distinct()
-    return sorted({tag for text in texts[:1000] for tag in text.split(",") if tag})
+    person, role = who(user)
+    return sorted({tag for text in _tags(person, role=role) for tag in text.split(",") if tag})
+
+
+@prepared
+def _tags(person: int, *, role: str) -> QuerySet[Dataset, str]:
+    rows = dataset_visible(stand_in(person, role)).filter(archived_at=None).exclude(tags="")
+    return rows.values_list("tags", flat=True).distinct()[:1000]
 
 
 def import_visible(user: User | None) -> QuerySet[ImportJob]:
@@ -271,7 +326,12 @@ def calendar_days(calendar: str) -> dict[np.datetime64, bool]:
 
 
 def check_latest(dataset: Dataset) -> QualityCheck | None:
-    return dataset.checks.first()
+    return _check.first(dataset.pk)
+
+
+@prepared
+def _check(dataset: int) -> QuerySet[QualityCheck]:
+    return Dataset(pk=dataset).checks.all()[:1]
 
 
 def finding_list(check: QualityCheck | None, *, severity: str = "", symbol: str = "") -> QuerySet[QualityFinding]:

@@ -24,10 +24,10 @@ from apps.marketdata.presenters import moment_text
 from apps.marketdata.selectors import (
     SORTS,
     check_latest,
+    dataset_editable,
     dataset_for_user,
-    dataset_list,
     dataset_versions,
-    dataset_writable,
+    datasets_listed,
     finding_list,
     tags_in_use,
 )
@@ -65,7 +65,7 @@ def datasets(request: HttpRequest) -> HttpResponse:
     }
     if filters["sort"].lstrip("-") not in SORTS:
         filters["sort"] = "name"
-    page = Paginator(dataset_list(signed_in(request), **filters), PAGE_SIZE).get_page(query.get("page"))
+    page = Paginator(datasets_listed(signed_in(request), **filters), PAGE_SIZE).get_page(query.get("page"))
     context = {
         "page": page, "filters": filters, "verdicts": Verdict.choices, "frequencies": Frequency.choices,
         "tags": tags_in_use(signed_in(request)),
@@ -89,7 +89,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _editable(request: HttpRequest, pk: int) -> bool:
-    return dataset_writable(signed_in(request)).filter(pk=pk).exists()
+    return dataset_editable(signed_in(request), pk)
 
 
 @require_POST

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import psutil
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.utils import DatabaseError
 
 from apps.marketdata.feeds import feed_health
 from apps.marketdata.models import Feed
 from apps.sessions.services.workers import workers_alive
+from apps.ui.prepared import prepared
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +43,14 @@ def _disk() -> tuple[bool, str]:
     return free > settings.QP_DISK_RESERVE_MB, f"{free} MB free, {settings.QP_DISK_RESERVE_MB} MB kept in reserve"
 
 
+@prepared
+def _wanted() -> QuerySet[Feed]:
+    return Feed.objects.filter(owner=None, wanted=True).order_by("name")
+
+
 def _feeds() -> tuple[bool, str]:
     """Everybody's feeds by name; those of people are theirs to watch, and no reason to call the site unwell."""
-    rows = [(feed.name, feed_health(feed)) for feed in Feed.objects.filter(owner=None, wanted=True).order_by("name")]
+    rows = [(feed.name, feed_health(feed)) for feed in _wanted()]
     if not rows:
         return True, "no feed is wanted"
     return all(health.well for _name, health in rows), ", ".join(f"{name}: {health.code}" for name, health in rows)

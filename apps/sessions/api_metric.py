@@ -35,6 +35,6 @@ def metric(request: HttpRequest, query: Query[MetricQuery]) -> dict[str, Any]:
     over all its points the lowest, highest and mean value. Of a run that goes on it is at most some seconds old."""
     filters = query.dict(exclude={"name", "ids", "limit", "offset"})
     ids = [int(text) for text in query.ids.split(",") if text]
-    rows = ranking.metric_rows(signed_in(request), query.name, ids=ids, **filters)
+    rows = ranking.rows_listed(signed_in(request), query.name, ids=ids, **filters)
     items = list(rows[query.offset : query.offset + query.limit])
     return {"name": query.name, "total": rows.count(), "items": items}

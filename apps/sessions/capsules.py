@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from apps.accounts.engine.redact import redacted
 from apps.marketdata.models import Dataset
@@ -25,6 +26,7 @@ from apps.sessions.services.benchmarks import benchmark_dataset
 from apps.strategies.engine.registry import parse_config, strategy_type
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
+from apps.ui.prepared import prepared
 
 #: Libraries that take part in a result; the whole lock is there as a hash.
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy", "numba", "llvmlite", "torch", "safetensors", "pydantic", "django")
@@ -68,9 +70,14 @@ def capsule_record(session: Session, ledger: dict[str, Any] | None = None) -> di
     return document
 
 
+@prepared
+def _hash(session: int) -> QuerySet[Session, str]:
+    return Session.objects.filter(pk=session).values_list("capsule_hash", flat=True)
+
+
 def capsule_of(session: Session) -> dict[str, Any]:
     """Return the capsule of a session; raises ``Refusal`` ``no_capsule`` (404) or ``capsule_damaged`` (409)."""
-    stored = Session.objects.filter(pk=session.pk).values_list("capsule_hash", flat=True).first()
+    stored = _hash.first(session.pk)
     try:
         document: dict[str, Any] = json.loads(capsule_path(session.pk).read_text(encoding="utf-8"))
         intact = digest(document) == stored

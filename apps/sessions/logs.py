@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -12,6 +13,7 @@ from apps.sessions.archive import read_log
 from apps.sessions.engine.events import LogLine
 from apps.sessions.models import Session, SessionEvent
 from apps.sessions.selectors import session_folder
+from apps.ui.prepared import prepared
 
 #: Events looked through for the last lines; about four minutes of a busy run.
 WINDOW = 5000
@@ -22,11 +24,16 @@ def log_path(session_id: int) -> Path:
     return session_folder(session_id) / "log.txt"
 
 
+@prepared
+def _logs(session: int, after: int) -> QuerySet[SessionEvent, list[LogLine]]:
+    rows = SessionEvent.objects.filter(session_id=session, seq__gt=after, payload__has_key="logs")
+    return rows.order_by("-seq").values_list("payload__logs", flat=True)
+
+
 def log_tail(session: Session, count: int = 12) -> list[LogLine]:
     """Return the last ``count`` lines, oldest first, with clock times of the active time zone."""
-    rows = SessionEvent.objects.filter(session=session, seq__gt=session.last_seq - WINDOW, payload__has_key="logs")
     lines: list[LogLine] = []
-    for logs in rows.order_by("-seq").values_list("payload__logs", flat=True)[:count]:
+    for logs in _logs.most(count)(session.pk, session.last_seq - WINDOW):
         lines = list(logs) + lines
         if len(lines) >= count:
             break

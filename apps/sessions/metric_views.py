@@ -27,7 +27,7 @@ def metric(request: HttpRequest) -> HttpResponse:
     if name not in names:
         name = "valid_sharpe" if "valid_sharpe" in names else next(iter(names), "")
     sort = filters.pop("sort") or ("-last" if look_of(name).good == "up" else "last")
-    rows = ranking.metric_rows(user, name, sort=sort, **filters)
+    rows = ranking.rows_listed(user, name, sort=sort, **filters)
     context = {
         "names": [(one, look_of(one).title) for one in names],
         "name": name,

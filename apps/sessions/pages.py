@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 
 from apps.accounts.models import User
 from apps.sessions import presenters, usage
@@ -14,11 +14,12 @@ from apps.sessions.capsule_pages import capsule_context
 from apps.sessions.engine.states import ACTIVE, FINAL, State
 from apps.sessions.figures import figures_of
 from apps.sessions.logs import log_tail
-from apps.sessions.models import Checkpoint, Kind, Session
+from apps.sessions.models import Attempt, Checkpoint, Kind, Session, SessionTag
 from apps.sessions.selectors import session_visible
 from apps.sessions.verdicts import verification_context
 from apps.sessions.waiting import Queue, queue_of
 from apps.strategies.models import StrategyVersion
+from apps.ui.prepared import prepared
 
 CHECKPOINTS_SHOWN, DESCENDANTS_SHOWN = 8, 10
 
@@ -66,6 +67,37 @@ def _latest(checkpoints: list[Checkpoint]) -> Checkpoint | None:
     return next((one for one in checkpoints if one.is_latest), checkpoints[0] if checkpoints else None)
 
 
+def _of_session(rows: list[Any], session: Session) -> list[Any]:
+    for row in rows:
+        row.session = session
+    return rows
+
+
+@prepared
+def _kept_checkpoints(session: int) -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(session_id=session).order_by("-step", "-id")[:200]
+
+
+@prepared
+def _numbered_attempts(session: int) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(session_id=session).order_by("number")
+
+
+@prepared
+def _version_before(strategy: int, number: int) -> QuerySet[StrategyVersion]:
+    return StrategyVersion.objects.filter(strategy_id=strategy, number__lt=number).order_by("-number")[:1]
+
+
+@prepared
+def _tags(session: int) -> QuerySet[SessionTag]:
+    return SessionTag.objects.filter(session_id=session)
+
+
+@prepared
+def _descendants(session: int) -> QuerySet[Session, int]:
+    return Session.objects.filter(parent_id=session).order_by("-id").values_list("pk", flat=True)[:DESCENDANTS_SHOWN]
+
+
 def _actions(session: Session) -> dict[str, Any]:
     buttons = presenters.buttons_of(session)
     return {
@@ -76,7 +108,7 @@ def _actions(session: Session) -> dict[str, Any]:
 
 
 def _checkpoints(session: Session) -> dict[str, Any]:
-    kept = list(session.checkpoints.order_by("-step", "-id")[:200])
+    kept = _of_session(_kept_checkpoints(session.pk), session)
     shown = sorted(kept, key=lambda one: (not one.is_latest, not one.is_best))[:CHECKPOINTS_SHOWN]
     usable = session.kind == Kind.TRAINING and session.status == State.COMPLETED and "policy" in session.summary
     total = sum(one.size_bytes for one in kept)
@@ -84,7 +116,7 @@ def _checkpoints(session: Session) -> dict[str, Any]:
 
 
 def _attempts(session: Session) -> dict[str, Any]:
-    attempts = list(session.attempts.order_by("number"))
+    attempts = _of_session(_numbered_attempts(session.pk), session)
     return {"attempt_list": attempts, "attempts": presenters.attempt_rows(attempts)}
 
 
@@ -113,8 +145,7 @@ def _flags(session: Session) -> dict[str, Any]:
 
 
 def _configuration(session: Session) -> dict[str, Any]:
-    before = StrategyVersion.objects.filter(strategy_id=session.version.strategy_id, number__lt=session.version.number)
-    previous = before.order_by("-number").first()
+    previous = _version_before.first(session.version.strategy_id, session.version.number)
     diff = presenters.config_diff(session, previous.config if previous else None)
     number = previous.number if previous else None
     return {"config_rows": presenters.config_rows(session), "diff": diff, "previous_number": number}
@@ -128,8 +159,8 @@ def label_context(session: Session, user: User) -> dict[str, Any]:
     """Return tags, lineage and what ``user`` may do with the session."""
     own = session.owner_id == user.pk or user.is_administrator
     return {
-        "tags": list(session.tags.all()),
-        "descendants": list(session.descendants.order_by("-id").values_list("pk", flat=True)[:DESCENDANTS_SHOWN]),
+        "tags": _tags(session.pk),
+        "descendants": _descendants(session.pk),
         "editable": may_command(session, user),
         "deletable": own and session.status not in ACTIVE,
         "idle": session.status not in ACTIVE,

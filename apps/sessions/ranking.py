@@ -10,11 +10,13 @@ from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
+from apps.accounts.shares import stand_in, who
 from apps.sessions.metrics import look_of
 from apps.sessions.models import SessionMetric
 from apps.sessions.selectors import session_list, session_visible
 from apps.ui.engine.charts import HALF, Chart
 from apps.ui.engine.charts.histogram import histogram
+from apps.ui.prepared import Listed, prepared
 
 #: Sessions in one answer, and in the drawing of a page.
 MOST = 1000
@@ -32,10 +34,34 @@ COLUMNS = {
 
 def metric_names(user: User | None, most: int = 200) -> list[str]:
     """Return the metrics that sessions of ``user`` report, by name."""
+    person, role = who(user)
+    return _names.most(most)(person, role=role)
+
+
+@prepared
+def _names(person: int, *, role: str) -> QuerySet[SessionMetric, str]:
+    user = stand_in(person, role)
     rows = SessionMetric.objects.order_by("name").values_list("name", flat=True).distinct()
     if user is not None and not user.is_administrator:
         rows = rows.filter(session__in=session_visible(user).order_by().values("pk"))
-    return list(rows[:most])
+    return rows
+
+
+def rows_listed(
+    user: User | None, name: str, *, sort: str = "-last", ids: Sequence[int] = (), **filters: Any
+) -> Listed[dict[str, Any]] | QuerySet[SessionMetric, dict[str, Any]]:
+    """``metric_rows`` for reading a page at a time."""
+    if ids or any(value not in ("", None) for value in filters.values()):
+        return metric_rows(user, name, sort=sort, ids=ids, **filters)
+    person, role = who(user)
+    return _rows.listed(
+        person, name.replace("\x00", ""), role=role, sort=sort if sort.lstrip("-") in SORTS else "-last"
+    )
+
+
+@prepared
+def _rows(person: int, name: str, *, role: str, sort: str) -> QuerySet[SessionMetric, dict[str, Any]]:
+    return metric_rows(stand_in(person, role), name, sort=sort)
 
 
 def metric_rows(
@@ -56,9 +82,9 @@ def metric_rows(
     return rows.order_by(("-" if down else "") + field, "-session_id").values("session_id", *FIGURES, **named)
 
 
-def distribution_chart(rows: QuerySet[SessionMetric, dict[str, Any]], name: str) -> Chart | None:
+def distribution_chart(rows: Listed[dict[str, Any]] | QuerySet[Any, dict[str, Any]], name: str) -> Chart | None:
     """Return how the last values of up to ``MOST`` sessions are spread; None of fewer than two."""
-    values = np.array(list(rows.values_list("last", flat=True)[:MOST]), dtype=np.float64)
+    values = np.array([row["last"] for row in rows[:MOST]], dtype=np.float64)
     if len(values) < 2 or values.min() == values.max():
         return None
     counts, edges = np.histogram(values, bins=min(BINS, max(5, len(values) // 4)))

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.utils.functional import SimpleLazyObject as _lazy
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -78,18 +78,18 @@ def _context(
         "report": document,
         "name": name,
         "figures": reports.headline(document),
-        "gates": _lazy(lambda: reports.gates(document)),
+        "gates": SimpleLazyObject(lambda: reports.gates(document)),
         "sentence": reports.verdict_sentence(document),
-        "notes": _lazy(lambda: reports.notes(document)),
+        "notes": SimpleLazyObject(lambda: reports.notes(document)),
         "kept": kept,
-        "charts": _lazy(lambda: reports.charts(document, name)),
-        "months": _lazy(lambda: reports.months(document)),
-        "exposure": _lazy(lambda: exposure(document, name)),
-        "metrics": _lazy(lambda: _halves(reports.metric_rows(document))),
-        "baselines": _lazy(lambda: reports.baseline_rows(document, name)),
-        "stress": _lazy(lambda: reports.stress_rows(document)),
-        "refused": _lazy(lambda: reports.refused_rows(document)),
-        "market": _lazy(lambda: market_rows(document)),
+        "charts": SimpleLazyObject(lambda: reports.charts(document, name)),
+        "months": SimpleLazyObject(lambda: reports.months(document)),
+        "exposure": SimpleLazyObject(lambda: exposure(document, name)),
+        "metrics": SimpleLazyObject(lambda: _halves(reports.metric_rows(document))),
+        "baselines": SimpleLazyObject(lambda: reports.baseline_rows(document, name)),
+        "stress": SimpleLazyObject(lambda: reports.stress_rows(document)),
+        "refused": SimpleLazyObject(lambda: reports.refused_rows(document)),
+        "market": SimpleLazyObject(lambda: market_rows(document)),
         "benchmark": reports.benchmark_name(document),
         "benchmark_notes": benchmark_notes(document),
         "open": Paginator(positions, PAGE if page is not None else max(len(positions), 1)).get_page(open_page),

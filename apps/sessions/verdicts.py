@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.sessions.capsule_pages import short_text
@@ -15,6 +16,7 @@ from apps.sessions.notices import reason_text
 from apps.sessions.presenters import value_text
 from apps.ui.engine.numbers import number
 from apps.ui.engine.text import N_
+from apps.ui.prepared import prepared
 
 VERDICTS = {
     IDENTICAL: N_("identical"), WITHIN_TOLERANCE: N_("within tolerance"), DIFFERENT: N_("different"),
@@ -76,11 +78,16 @@ def _exact(value: Any) -> str:
     return repr(value) if isinstance(value, float) else value_text(value)
 
 
+@prepared
+def _verifications(session: int) -> QuerySet[Session]:
+    return Session.objects.filter(verifies_id=session).order_by("-id")[:SHOWN]
+
+
 def verification_context(session: Session) -> dict[str, Any]:
     """Return what the page shows: the run's own verdict, or the newest verifications of a completed run."""
     if session.verifies_id is not None:
         return {"verdict": verdict_of(session), "verifications": [], "can_verify": False}
-    rows = list(session.verifications.order_by("-id")[:SHOWN]) if session.status == State.COMPLETED else []
+    rows = _verifications(session.pk) if session.status == State.COMPLETED else []
     found = [verdict_of(run) for run in rows]
     running = any(one.active for one in found)
     can = session.status == State.COMPLETED and bool(session.capsule_hash) and not running

@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRefresh, HttpResponseStopPolling
 from apps.accounts.identity import signed_in
 from apps.accounts.permissions import has_permission
 from apps.sessions import pages
-from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command, State
+from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command
 from apps.sessions.figures import curves_document
 from apps.sessions.limits import MOST, given_limits
 from apps.sessions.live.partials import FRAGMENTS, fragments

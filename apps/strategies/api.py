@@ -113,7 +113,7 @@ def strategies(
     limit: Annotated[int, Field(ge=1, le=200)] = 50,
     offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
 ) -> dict[str, Any]:
-    rows = selectors.strategy_list(
+    rows = selectors.strategies_listed(
         caller(request), search=search, type_key=type, stage=stage, archived=archived, sort=sort
     )
     return {"total": rows.count(), "items": [summary(row) for row in rows[offset : offset + limit]]}

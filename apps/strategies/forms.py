@@ -8,8 +8,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from apps.accounts.models import User
-from apps.marketdata.models import Content, Dataset
-from apps.marketdata.selectors import dataset_by_name, dataset_visible
+from apps.marketdata.models import Dataset
+from apps.marketdata.selectors import bars_newest, dataset_by_name
 from apps.strategies.engine.registry import strategy_type
 from apps.strategies.wording import choice_label
 from apps.ui import config_forms
@@ -54,9 +54,8 @@ class ConfigForm(config_forms.ConfigForm):
 
 def config_form(user: User, key: str, values: dict[str, Any], base: dict[str, Any] | None = None) -> ConfigForm:
     """Return the form of a type with the datasets ``user`` sees and the symbols of the chosen one."""
-    visible = dataset_visible(user).filter(archived_at=None, content=Content.BARS).order_by("name", "-version")
     newest: dict[str, Dataset] = {}
-    for dataset in visible:
+    for dataset in bars_newest(user):
         newest.setdefault(dataset.name, dataset)
     chosen = str(values.get("dataset") or strategy_type(key).config.model_fields["dataset"].default)
     datasets = [(name, f"{name} ({dataset.get_verdict_display()})") for name, dataset in newest.items()]

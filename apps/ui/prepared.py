@@ -9,14 +9,15 @@ the same one for every request. ``prepared`` writes it once, with placeholders w
 
     _session(user.pk, pk, role=user.role)  # a list
 
-Positional arguments are values: whole numbers, texts and moments that are compared as they are. Keywords are what
-the statement's form depends on; each combination is written once, so they come from few possible values.
+Positional arguments are values: whole numbers, moments, and texts, which may be looked for within others. Keywords
+are what the statement's form depends on; each combination is written once, so they come from few possible values.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,32 +28,66 @@ from django.db import connections
 from django.db.models import Count, QuerySet, Value, prefetch_related_objects
 
 Row = TypeVar("Row")
-#: Placeholders by position: values that no row has.
+#: Placeholders by position. Numbers fit into the smallest field that counts: the ORM leaves out a comparison whose
+#: answer the field's range tells.
 PLACEHOLDERS: dict[type, Callable[[int], Any]] = {
-    int: lambda place: -(2**31) + 7 + place,
-    str: lambda place: f"\x02prepared {place}\x03",
+    int: lambda place: 31_001 + place,
+    str: lambda place: f"\x02prepared_%\\{place}\x03",  # with all that a pattern escapes
     datetime: lambda place: datetime(1, 2, 3, 4, 5, 6, 7, UTC) + timedelta(microseconds=place),
 }
 #: Forms of one statement that are kept; more than these means that values were given as keywords.
 MOST_FORMS = 64
+#: The value that need not matter: an administrator sees every row.
+READER = "person"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value goes: as what kind of number, or within which pattern."""
+
+    of: int
+    kind: type
+    before: str | None = None
+    after: str = ""
+
+    def bound(self, value: Any, connection: Any) -> Any:
+        if self.before is not None:
+            return f"{self.before}{connection.ops.prep_for_like_query(value)}{self.after}"
+        if isinstance(value, datetime):
+            return connection.ops.adapt_datetimefield_value(value)
+        # PostgreSQL's driver is told how wide a number is by its type.
+        return self.kind(value) if isinstance(value, int) else value
+
+
+def _place(param: Any, holders: Sequence[Any], connection: Any) -> Place | None:
+    """Return which of ``holders`` a parameter was made of."""
+    for of, holder in enumerate(holders):
+        wanted = connection.ops.adapt_datetimefield_value(holder) if isinstance(holder, datetime) else holder
+        if param == wanted and isinstance(param, type(wanted)):
+            return Place(of, type(param))
+        if isinstance(holder, str) and isinstance(param, str):
+            before, found, after = param.partition(connection.ops.prep_for_like_query(holder))
+            if found:
+                return Place(of, str, before, after)
+    return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A statement that was written: its SQL, and by parameter what to put in, or the place of the value."""
+    """A statement that was written: its SQL, and by parameter what to put in, or the place of its value."""
 
     queryset: Any
     compiler: Any
     sql: str
     params: tuple[Any, ...]
-    places: tuple[int | None, ...]
+    places: tuple[Place | None, ...]
     converters: Any
 
     def rows(self, values: Sequence[Any]) -> list[Any]:
         compiler = copy.copy(self.compiler)
         compiler.connection = connections[self.queryset.db]  # this thread's
         bound = tuple(
-            param if place is None else _bound(param, values[place], compiler.connection)
+            param if place is None else place.bound(values[place.of], compiler.connection)
             for param, place in zip(self.params, self.places, strict=True)
         )
         compiler.as_sql = lambda *args, **kwargs: (self.sql, bound)
@@ -85,19 +120,13 @@ class _Query:
         return getattr(self._query, name)
 
 
-def _bound(param: Any, value: Any, connection: Any) -> Any:
-    if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    # PostgreSQL's driver is told how wide a number is by its type.
-    return type(param)(value) if isinstance(value, int) else value
-
-
 class Prepared(Generic[Row]):
     """What ``prepared`` returns: called like the function, it returns the rows."""
 
-    def __init__(self, build: Callable[..., QuerySet[Any, Row]]) -> None:
+    def __init__(self, build: Callable[..., QuerySet[Any, Row]], names: Sequence[str] = ()) -> None:
         functools.update_wrapper(self, build)
         self.build = build
+        self.names = names or tuple(inspect.signature(build).parameters)
         self.plans: dict[Any, Plan | None] = {}
         self._first: dict[int, Prepared[Row]] = {}
         self._counted: Prepared[int] | None = None
@@ -109,11 +138,14 @@ class Prepared(Generic[Row]):
             build = self.build
 
             def count(*values: Any, **form: Any) -> QuerySet[Any, int]:
-                rows: Any = build(*values, **form).order_by().annotate(one=Value(1)).values("one")
+                asked = build(*values, **form)
+                if asked.query.distinct or asked.query.is_sliced:
+                    raise TypeError("rows that are told apart, or cut, are not counted by this")
+                rows: Any = asked.order_by().annotate(one=Value(1)).values("one")
                 counted: QuerySet[Any, int] = rows.annotate(n=Count("pk")).values_list("n", flat=True)
                 return counted
 
-            self._counted = Prepared(count)
+            self._counted = Prepared(count, self.names)
         return self._counted
 
     def most(self, limit: int) -> Prepared[Row]:
@@ -122,7 +154,7 @@ class Prepared(Generic[Row]):
             if len(self._first) >= MOST_FORMS:
                 self._first.clear()
             build = self.build
-            self._first[limit] = Prepared(lambda *values, **form: build(*values, **form)[:limit])
+            self._first[limit] = Prepared(lambda *values, **form: build(*values, **form)[:limit], self.names)
         return self._first[limit]
 
     def __call__(self, *values: Any, **form: Any) -> list[Row]:
@@ -136,7 +168,7 @@ class Prepared(Generic[Row]):
             self.plans[key] = plan
         else:
             plan = self.plans[key]
-        return plan.rows(values) if plan is not None else []
+        return plan.rows(values) if plan is not None else list(self.build(*values, **form))
 
     def first(self, *values: Any, **form: Any) -> Row | None:
         """Return the first row; the statement should ask for no more than that."""
@@ -147,16 +179,22 @@ class Prepared(Generic[Row]):
         return Listed(self, values, form)
 
     def _plan(self, values: Sequence[Any], form: dict[str, Any]) -> Plan | None:
-        """Write the statement with placeholders, and with others: nothing but their places may differ."""
+        """Write the statement with placeholders, and with others: nothing but their places may differ.
+
+        None where the ORM sees that there can be no row, which it will see again.
+        """
         first = self._written(values, form, 0)
         second = self._written(values, form, len(values))
         if first is None or second is None:
             return None
         queryset, compiler, sql, params, places = first
+        missing = set(range(len(values))) - {place.of for place in places if place is not None}
+        if any(self.names[at] != READER for at in missing):
+            raise TypeError(f"{self.build.__qualname__} does not compare all of its values")
         if second[2] != sql or second[4] != places or any(
             one != other for one, other, place in zip(params, second[3], places, strict=True) if place is None
         ):  # fmt: skip
-            raise TypeError(f"{self.build.__qualname__} uses a value otherwise than comparing it as it is")
+            raise TypeError(f"{self.build.__qualname__} uses a value otherwise than comparing it")
         expressions = [column[0] for column in compiler.select[: compiler.col_count]]
         return Plan(queryset, compiler, sql, params, places, compiler.get_converters(expressions))
 
@@ -168,8 +206,7 @@ class Prepared(Generic[Row]):
             sql, params = compiler.as_sql()
         except EmptyResultSet:
             return None
-        wanted = [_bound(0, holder, connections[queryset.db]) for holder in holders]
-        places = tuple(next((at for at, holder in enumerate(wanted) if param == holder), None) for param in params)
+        places = tuple(_place(param, holders, connections[queryset.db]) for param in params)
         return queryset, compiler, sql, tuple(params), places
 
 
@@ -197,4 +234,3 @@ def _can_be_bound(value: Any) -> bool:
 def prepared(build: Callable[..., QuerySet[Any, Row]]) -> Prepared[Row]:
     """Make a function that returns a query set into one whose SQL is written once; see the module."""
     return Prepared(build)
-

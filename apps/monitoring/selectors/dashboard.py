@@ -140,8 +140,8 @@ def result_rows(sessions: Sequence[Session]) -> list[ResultRow]:
 def _active(person: int, *, role: str) -> QuerySet[Session]:
     first = Case(When(status__in=ON_A_WORKER, then=Value(0)), default=Value(1), output_field=IntegerField())
     best = Checkpoint.objects.filter(session=OuterRef("pk"), is_best=True).order_by("-id").values("score")[:1]
-    rows = session_visible(stand_in(person, role)).filter(status__in=[*ACTIVE, State.INTERRUPTED]).annotate(best_score=Subquery(best))
-    return rows.order_by(first, "-priority", "queued_at", "id")[:200]
+    rows = session_visible(stand_in(person, role)).filter(status__in=[*ACTIVE, State.INTERRUPTED])
+    return rows.annotate(best_score=Subquery(best)).order_by(first, "-priority", "queued_at", "id")[:200]
 
 
 @prepared

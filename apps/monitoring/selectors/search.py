@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext
 
 from apps.accounts.models import User
+from apps.accounts.shares import stand_in, who
+from apps.marketdata.models import Dataset
 from apps.marketdata.selectors import dataset_list
+from apps.sessions.models import Session
 from apps.sessions.selectors import session_list
+from apps.strategies.models import Strategy
 from apps.strategies.selectors import strategy_visible
 from apps.ui.engine.text import N_
+from apps.ui.prepared import prepared
 
 MOST = 6
 
@@ -60,14 +65,34 @@ def _fixed(rows: tuple[tuple[str, str, str, str, bool], ...], query: str, *, sta
     return hits
 
 
+@prepared
+def _strategies_named(person: int, query: str, *, role: str) -> QuerySet[Strategy]:
+    rows = strategy_visible(stand_in(person, role)).filter(archived_at=None)
+    return rows.filter(Q(name__icontains=query) | Q(description__icontains=query))[:MOST]
+
+
+@prepared
+def _sessions_named(person: int, query: str, *, role: str) -> QuerySet[Session]:
+    return session_list(stand_in(person, role), search=query).prefetch_related(None)[:MOST]  # a hit shows no tags
+
+
+@prepared
+def _datasets_named(person: int, query: str, *, role: str) -> QuerySet[Dataset]:
+    return dataset_list(stand_in(person, role), search=query)[:MOST]
+
+
 def _strategies(user: User, query: str) -> list[Hit]:
-    rows = strategy_visible(user).filter(archived_at=None)
-    found = rows.filter(Q(name__icontains=query) | Q(description__icontains=query))[:MOST]
+    person, role = who(user)
+    found = _strategies_named(person, query, role=role)
     return [Hit(s.name, reverse("strategies:detail", args=[s.pk]), "strategies", s.get_stage_display()) for s in found]
 
 
 def _sessions(user: User, query: str) -> list[Hit]:
-    found = session_list(user, search=query).prefetch_related(None)[:MOST]  # a hit shows no tags
+    person, role = who(user)
+    found = (
+        session_list(user, search=query).prefetch_related(None)[:MOST] if query.isdecimal()  # may be a number, too
+        else _sessions_named(person, query, role=role)
+    )  # fmt: skip
     return [
         Hit(f"{s.title} {s.pk}", reverse("sessions:detail", args=[s.pk]), "sessions", s.get_status_display())
         for s in found
@@ -75,7 +100,8 @@ def _sessions(user: User, query: str) -> list[Hit]:
 
 
 def _datasets(user: User, query: str) -> list[Hit]:
-    found = dataset_list(user, search=query)[:MOST]
+    person, role = who(user)
+    found = _datasets_named(person, query, role=role)
     return [Hit(str(d), reverse("marketdata:detail", args=[d.pk]), "data", d.get_verdict_display()) for d in found]
 
 

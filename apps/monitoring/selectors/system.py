@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.shares import stand_in, who
 from apps.sessions.engine.states import State
 from apps.sessions.live.registry import connection_count
 from apps.sessions.models import Session, SessionEvent, Status
 from apps.sessions.selectors import session_visible
 from apps.sessions.services.workers import workers_alive
+from apps.ui.prepared import prepared
 
 EVENT_WINDOW_SECONDS = 60.0
 
@@ -25,10 +27,16 @@ class StateCount:
     count: int
 
 
+@prepared
+def _by_state(person: int, *, role: str) -> QuerySet[Session, tuple[str, int]]:
+    rows = session_visible(stand_in(person, role)).select_related(None).order_by().values("status")
+    return rows.annotate(n=Count("pk")).values_list("status", "n")
+
+
 def sessions_by_state(user: User | None) -> list[StateCount]:
     """Return how many sessions ``user`` sees in each state, every state once; None: all."""
-    rows = session_visible(user).select_related(None).order_by().values("status").annotate(n=Count("pk"))
-    counts = dict(rows.values_list("status", "n"))
+    person, role = who(user)
+    counts = dict(_by_state(person, role=role))
     return [StateCount(value, str(label), counts.get(value, 0)) for value, label in Status.choices]
 
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
+
+from django.db.models import QuerySet
 
 from apps.sessions import archive
 from apps.sessions.engine.curves import Curves
 from apps.sessions.models import SessionEvent
+from apps.ui.prepared import prepared
 
-#: Sessions whose curves stay in memory (about 32 bytes a point).
-KEPT = 16
+#: Sessions whose curves stay in memory in any case; more do while all of them have no more than ``POINTS`` points
+#: (about 32 bytes each), since a hundred people look at a hundred sessions.
+KEPT, POINTS, MOST_KEPT = 16, 500_000, 2_000
+#: Events read in one statement.
+AT_ONCE = 2_000
 
 
 @dataclass
 class _Entry:
     curves: Curves = field(default_factory=Curves)
     lock: Lock = field(default_factory=Lock)
+    points: int = 0
 
 
 _entries: OrderedDict[int, _Entry] = OrderedDict()
@@ -28,9 +36,16 @@ def _entry(session: int) -> _Entry:
     with _guard:
         entry = _entries.setdefault(session, _Entry())
         _entries.move_to_end(session)
-        while len(_entries) > KEPT:
-            _entries.popitem(last=False)
+        points = sum(one.points for one in _entries.values()) if len(_entries) > KEPT else 0
+        while len(_entries) > MOST_KEPT or (len(_entries) > KEPT and points > POINTS):
+            points -= _entries.popitem(last=False)[1].points
         return entry
+
+
+@prepared
+def _events(session: int, after: int) -> QuerySet[SessionEvent, tuple[int, dict[str, Any], Any]]:
+    rows = SessionEvent.objects.filter(session_id=session, seq__gt=after).order_by("seq")
+    return rows.values_list("seq", "payload", "created")[:AT_ONCE]
 
 
 def curves_of(session: int, last_seq: int) -> Curves:
@@ -42,11 +57,16 @@ def curves_of(session: int, last_seq: int) -> Curves:
     with entry.lock:
         if entry.curves.seq > last_seq:
             entry.curves = Curves()
+        if entry.curves.seq == last_seq:
+            return entry.curves
         if not entry.curves.seq and last_seq:
             entry.curves = archived(session, last_seq)
-        rows = SessionEvent.objects.filter(session_id=session, seq__gt=entry.curves.seq).order_by("seq")
-        for seq, payload, created in rows.values_list("seq", "payload", "created").iterator(chunk_size=2000):
-            entry.curves.feed(seq, payload, created.timestamp())
+        while rows := _events(session, entry.curves.seq):
+            for seq, payload, created in rows:
+                entry.curves.feed(seq, payload, created.timestamp())
+            if len(rows) < AT_ONCE:
+                break
+        entry.points = sum(len(one) for one in entry.curves.series.values())
         return entry.curves
 
 

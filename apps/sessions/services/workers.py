@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -15,6 +16,7 @@ from apps.accounts.permissions import require_permission
 from apps.accounts.services import audit
 from apps.sessions.adapters.doorbell import ring
 from apps.sessions.models import Worker
+from apps.ui.prepared import prepared
 
 #: A worker that was silent this long does not count as alive.
 ALIVE_SECONDS = 15.0
@@ -42,7 +44,12 @@ def beat(busy_since: datetime | None = None) -> None:
 
 def workers_alive() -> int:
     """Return how many workers were heard of lately."""
-    return Worker.objects.filter(last_beat__gt=timezone.now() - timedelta(seconds=ALIVE_SECONDS)).count()
+    return sum(_alive.counted(timezone.now() - timedelta(seconds=ALIVE_SECONDS)))
+
+
+@prepared
+def _alive(since: datetime) -> QuerySet[Worker]:
+    return Worker.objects.filter(last_beat__gt=since)
 
 
 def worker_draining() -> bool:
