@@ -129,7 +129,8 @@ def _chosen(shown: Any, findings: Any, wanted: str) -> QualityFinding | None:
 
 def _symbols(dataset: Dataset, check: QualityCheck | None, page: str | None) -> Any:
     """Return a page of symbols, each with its number of errors."""
-    found = Paginator(_by_position.listed(dataset.pk), PAGE_SIZE).get_page(page)
+    rows: Any = _by_position.listed(dataset.pk)
+    found = Paginator(rows, PAGE_SIZE).get_page(page)
     names = [row.symbol for row in found.object_list]
     wrong = QualityFinding.objects.filter(check_run=check, symbol__in=names) if check else QualityFinding.objects.none()
     counted = wrong.values("symbol").annotate(

@@ -102,7 +102,7 @@ def _sessions(person: int, *, role: str, sort: str) -> QuerySet[Session]:
 def waiting_seen(user: User | None) -> int:
     """Return how many of the sessions ``user`` sees wait."""
     person, role = who(user)
-    return sum(_waiting.counted(person, role=role))
+    return _waiting.count(person, role=role)
 
 
 @prepared

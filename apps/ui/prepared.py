@@ -18,16 +18,18 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import Count, QuerySet, Value, prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 
 Row = TypeVar("Row")
+#: Writes the SQL of a query set: of its rows, or of their number.
+Statement = Callable[[Any, Any], "tuple[str, Sequence[Any]] | None"]
 #: Placeholders by position. Numbers fit into the smallest field that counts: the ORM leaves out a comparison whose
 #: answer the field's range tells.
 PLACEHOLDERS: dict[type, Callable[[int], Any]] = {
@@ -83,13 +85,22 @@ class Plan:
     places: tuple[Place | None, ...]
     converters: Any
 
+    def bound(self, values: Sequence[Any], connection: Any) -> tuple[Any, ...]:
+        return tuple(
+            param if place is None else place.bound(values[place.of], connection)
+            for param, place in zip(self.params, self.places, strict=True)
+        )
+
+    def count(self, values: Sequence[Any]) -> int:
+        connection = connections[self.queryset.db]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, self.bound(values, connection))
+            return int(cursor.fetchone()[0])
+
     def rows(self, values: Sequence[Any]) -> list[Any]:
         compiler = copy.copy(self.compiler)
         compiler.connection = connections[self.queryset.db]  # this thread's
-        bound = tuple(
-            param if place is None else place.bound(values[place.of], compiler.connection)
-            for param, place in zip(self.params, self.places, strict=True)
-        )
+        bound = self.bound(values, compiler.connection)
         compiler.as_sql = lambda *args, **kwargs: (self.sql, bound)
         compiler.get_converters = lambda expressions: self.converters
         found = list(self.queryset._iterable_class(_Asked(self.queryset, compiler)))
@@ -120,6 +131,33 @@ class _Query:
         return getattr(self._query, name)
 
 
+class _Written(Exception):
+    """Django wrote a statement and is about to execute it."""
+
+
+def _rows_of(queryset: Any, compiler: Any) -> tuple[str, Sequence[Any]] | None:
+    try:
+        sql, params = compiler.as_sql()
+    except EmptyResultSet:
+        return None
+    return sql, params
+
+
+def _count_of(queryset: Any, compiler: Any) -> tuple[str, Sequence[Any]] | None:
+    """Return the statement with which Django counts, which it writes only to execute it."""
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        raise _Written(sql, params)
+
+    try:
+        with connections[queryset.db].execute_wrapper(keep):
+            queryset.count()
+    except _Written as written:
+        sql, params = written.args
+        return sql, params
+    return None
+
+
 class Prepared(Generic[Row]):
     """What ``prepared`` returns: called like the function, it returns the rows."""
 
@@ -129,24 +167,6 @@ class Prepared(Generic[Row]):
         self.names = names or tuple(inspect.signature(build).parameters)
         self.plans: dict[Any, Plan | None] = {}
         self._first: dict[int, Prepared[Row]] = {}
-        self._counted: Prepared[int] | None = None
-
-    @property
-    def counted(self) -> Prepared[int]:
-        """The number of rows: in the first row, or no row where there is none."""
-        if self._counted is None:
-            build = self.build
-
-            def count(*values: Any, **form: Any) -> QuerySet[Any, int]:
-                asked = build(*values, **form)
-                if asked.query.distinct or asked.query.is_sliced:
-                    raise TypeError("rows that are told apart, or cut, are not counted by this")
-                rows: Any = asked.order_by().annotate(one=Value(1)).values("one")
-                counted: QuerySet[Any, int] = rows.annotate(n=Count("pk")).values_list("n", flat=True)
-                return counted
-
-            self._counted = Prepared(count, self.names)
-        return self._counted
 
     def most(self, limit: int) -> Prepared[Row]:
         """The same query for no more than ``limit`` rows."""
@@ -158,17 +178,13 @@ class Prepared(Generic[Row]):
         return self._first[limit]
 
     def __call__(self, *values: Any, **form: Any) -> list[Row]:
-        if not all(map(_can_be_bound, values)):
-            return list(self.build(*values, **form))
-        key = tuple(map(type, values)), tuple(sorted(form.items())), connections["default"].vendor
-        if key not in self.plans:
-            plan = self._plan(values, form)
-            if len(self.plans) >= MOST_FORMS:
-                self.plans.clear()
-            self.plans[key] = plan
-        else:
-            plan = self.plans[key]
+        plan = self._kept(_rows_of, values, form)
         return plan.rows(values) if plan is not None else list(self.build(*values, **form))
+
+    def count(self, *values: Any, **form: Any) -> int:
+        """Return the number of rows."""
+        plan = self._kept(_count_of, values, form)
+        return plan.count(values) if plan is not None else self.build(*values, **form).count()
 
     def first(self, *values: Any, **form: Any) -> Row | None:
         """Return the first row; the statement should ask for no more than that."""
@@ -178,13 +194,23 @@ class Prepared(Generic[Row]):
         """Return the rows as a sequence that is counted and read a page at a time."""
         return Listed(self, values, form)
 
-    def _plan(self, values: Sequence[Any], form: dict[str, Any]) -> Plan | None:
+    def _kept(self, statement: Statement, values: Sequence[Any], form: dict[str, Any]) -> Plan | None:
+        if not all(map(_can_be_bound, values)):
+            return None
+        key = statement, tuple(map(type, values)), tuple(sorted(form.items())), connections["default"].vendor
+        if key not in self.plans:
+            if len(self.plans) >= MOST_FORMS:
+                self.plans.clear()
+            self.plans[key] = self._plan(statement, values, form)
+        return self.plans[key]
+
+    def _plan(self, statement: Statement, values: Sequence[Any], form: dict[str, Any]) -> Plan | None:
         """Write the statement with placeholders, and with others: nothing but their places may differ.
 
         None where the ORM sees that there can be no row, which it will see again.
         """
-        first = self._written(values, form, 0)
-        second = self._written(values, form, len(values))
+        first = self._written(statement, values, form, 0)
+        second = self._written(statement, values, form, len(values))
         if first is None or second is None:
             return None
         queryset, compiler, sql, params, places = first
@@ -195,17 +221,20 @@ class Prepared(Generic[Row]):
             one != other for one, other, place in zip(params, second[3], places, strict=True) if place is None
         ):  # fmt: skip
             raise TypeError(f"{self.build.__qualname__} uses a value otherwise than comparing it")
-        expressions = [column[0] for column in compiler.select[: compiler.col_count]]
-        return Plan(queryset, compiler, sql, params, places, compiler.get_converters(expressions))
+        select = compiler.select[: compiler.col_count] if statement is _rows_of else ()
+        return Plan(queryset, compiler, sql, params, places, compiler.get_converters([column[0] for column in select]))
 
-    def _written(self, values: Sequence[Any], form: dict[str, Any], start: int) -> Any:
+    def _written(self, statement: Statement, values: Sequence[Any], form: dict[str, Any], start: int) -> Any:
         holders = [PLACEHOLDERS[type(value)](start + place) for place, value in enumerate(values)]
-        queryset = self.build(*holders, **form)
-        compiler = queryset.query.get_compiler(using=queryset.db)
         try:
-            sql, params = compiler.as_sql()
-        except EmptyResultSet:
+            queryset = self.build(*holders, **form)
+        except ValueError:  # a text for a field of numbers, say: the field knows what to make of the true one
             return None
+        compiler = queryset.query.get_compiler(using=queryset.db)
+        written = statement(queryset, compiler)
+        if written is None:
+            return None
+        sql, params = written
         places = tuple(_place(param, holders, connections[queryset.db]) for param in params)
         return queryset, compiler, sql, tuple(params), places
 
@@ -217,10 +246,22 @@ class Listed(Generic[Row]):
         self.query, self.values, self.form = query, values, form
 
     def count(self) -> int:
-        rows = self.query.counted(*self.values, **self.form)
-        return int(rows[0]) if rows else 0
+        return self.query.count(*self.values, **self.form)
 
-    def __getitem__(self, part: slice) -> list[Row]:
+    __len__ = count
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.query(*self.values, **self.form))
+
+    @overload
+    def __getitem__(self, part: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, part: slice) -> list[Row]: ...
+
+    def __getitem__(self, part: int | slice) -> Row | list[Row]:
+        if isinstance(part, int):
+            return self[part : part + 1][0]
         if part.start or part.stop is None:  # Each page of a long list would be a form of its own.
             return list(self.query.build(*self.values, **self.form)[part])
         return self.query.most(part.stop)(*self.values, **self.form)

@@ -333,3 +333,53 @@ def test_the_page_keeps_the_content_policy(page, session, document):
     assert " style=" not in text
     assert "<style" not in text
     assert not re.search(r"\son\w+=", text)
+
+
+def test_what_is_kept_of_a_report_is_of_its_content_and_the_readers_language(page, session, document, alice, bob):
+    first = shown(page, session, document)
+    assert shown(page, session, document).count("<svg") == first.count("<svg")
+    document["metrics"]["total_return"] = document["metrics"]["ann_return"] = 0.123456
+    changed = shown(page, session, document)
+    assert "12.3%" in changed
+    assert "12.3%" not in first
+    alice.language = "zh-hans"
+    alice.save()
+    assert "净收益" in shown(page, session, document)
+    alice.language = "en"
+    alice.save()
+    session.title = "Renamed"
+    session.save()
+    renamed = shown(page, session, document)
+    assert "Renamed" in renamed
+    assert "净收益" not in renamed
+    page.force_login(bob)
+    assert page.get(url("report", session)).status_code == 404, "what is kept is nobody's way in"
+
+
+def test_what_is_kept_of_one_report_is_shown_for_another_with_links_of_its_own(page, session, document, alice):
+    shown(page, session, document)
+    other = make_session(alice, kind="backtest", type_key="rule", status="completed")
+    text = shown(page, other, document)
+    assert f"/sessions/{other.pk}/" in text
+    assert f"/sessions/{session.pk}/" not in text
+
+
+def test_the_dashboard_draws_the_newest_report_in_the_readers_language_and_as_it_is_now(page, session, document, alice):
+    session.result_return = 0.1
+    session.save()
+    write(session, document)
+    english = page.get("/").content.decode()
+    assert "Equity after costs" in english
+    alice.language = "zh-hans"
+    alice.save()
+    assert "Equity after costs" not in page.get("/").content.decode()
+    alice.language = "en"
+    alice.save()
+    document["curves"]["equity"][-1] *= 3
+    write(session, document)
+    drawn = page.get("/").content.decode()
+    assert "Equity after costs" in drawn
+    assert drawn.count('class="ln s1"') == english.count('class="ln s1"')
+    assert drawn.partition('class="ln s1"')[2][:2000] != english.partition('class="ln s1"')[2][:2000]
+    write(session, "{}")
+    assert page.get("/").status_code == 200

@@ -33,8 +33,8 @@ from apps.ui.engine.charts import (
     sparkline,
 )
 from apps.ui.engine.charts.candles import merge
-from apps.ui.engine.charts.scale import log_ticks, nice_ticks, time_ticks, value_axis, x_number
-from apps.ui.engine.charts.svg import spread
+from apps.ui.engine.charts.scale import log_ticks, nice_ticks, time_ticks, value_axis, x_number, x_numbers
+from apps.ui.engine.charts.svg import c, polyline, spread
 
 DAYS = [date(2011, 1, 3) + timedelta(days=i) for i in range(500)]
 RISING = [100 + i * 0.3 + 5 * math.sin(i / 9) for i in range(500)]
@@ -267,3 +267,19 @@ def test_many_years_come_in_pieces_of_a_phones_width():
 def test_ten_years_have_more_than_one_tick_even_where_there_is_little_room():
     low = x_number(date(2005, 1, 3))
     assert len(time_ticks(low, low + 98 * 30.44 * 86_400, 3, "en")) >= 2
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=30))
+def test_a_line_is_written_as_its_coordinates_are(points):
+    assert polyline(points) == "M" + "L".join(f"{c(x)} {c(y)}" for x, y in points)
+
+
+@given(st.lists(st.dates(date(1900, 1, 1)), max_size=20), st.booleans())
+def test_days_become_numbers_together_as_they_do_alone(days, mixed):
+    xs = [*days, datetime(2020, 1, 2, 3, tzinfo=UTC), 5.0] if mixed else days
+    assert x_numbers(xs) == [x_number(x) for x in xs]
+
+
+def test_values_and_places_must_be_as_many():
+    with pytest.raises(ValueError, match="'short'"):
+        line_chart([Series("short", [1, 2, 3], [1.0])], label="x").html()

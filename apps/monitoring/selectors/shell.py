@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Count, IntegerField, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
@@ -16,9 +14,7 @@ from apps.marketdata.selectors import dataset_visible
 from apps.sessions.engine.states import ACTIVE, ON_A_WORKER
 from apps.sessions.models import Session
 from apps.strategies.selectors import strategy_visible
-
-#: A number that no row has, in place of a person's in a statement that is written once for all.
-ANYBODY = -(2**31) + 7
+from apps.ui.prepared import prepared
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,9 @@ def _count(rows: QuerySet[Any]) -> Coalesce:
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
-def _query(user: User) -> QuerySet[User, tuple[int, ...]]:
+@prepared
+def _counts(person: int, *, role: str) -> QuerySet[User, tuple[int, ...]]:
+    user = User(pk=person, role=role)
     mine = Q() if user.is_administrator else Q(owner=user)
     return User.objects.filter(pk=user.pk).values_list(
         _count(strategy_visible(user).filter(archived_at=None)),
@@ -47,20 +45,7 @@ def _query(user: User) -> QuerySet[User, tuple[int, ...]]:
     )
 
 
-@cache
-def _statement(alias: str, role: str) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement for people of a role, with ``ANYBODY`` where the person's number goes.
-
-    It is asked for every page; writing it takes the ORM longer than the database takes to answer it.
-    """
-    sql, params = _query(User(pk=ANYBODY, role=role)).query.get_compiler(using=alias).as_sql()
-    return sql, tuple(params)
-
-
 def shell_counts(user: User) -> ShellCounts:
     """Return what ``user`` sees beside the rail's words: active sessions, not archived strategies and data."""
-    sql, params = _statement(DEFAULT_DB_ALIAS, user.role)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [user.pk if param == ANYBODY else param for param in params])
-        row = cursor.fetchone()
+    row = _counts.first(user.pk, role=user.role)
     return ShellCounts(*row) if row else ShellCounts()

@@ -43,7 +43,7 @@ def _entry(session: int) -> _Entry:
 
 
 @prepared
-def _events(session: int, after: int) -> QuerySet[SessionEvent, tuple[int, dict[str, Any], Any]]:
+def _events(session: int, after: int) -> QuerySet[SessionEvent, tuple[int, Any, Any]]:
     rows = SessionEvent.objects.filter(session_id=session, seq__gt=after).order_by("seq")
     return rows.values_list("seq", "payload", "created")[:AT_ONCE]
 

@@ -44,7 +44,7 @@ def beat(busy_since: datetime | None = None) -> None:
 
 def workers_alive() -> int:
     """Return how many workers were heard of lately."""
-    return sum(_alive.counted(timezone.now() - timedelta(seconds=ALIVE_SECONDS)))
+    return _alive.count(timezone.now() - timedelta(seconds=ALIVE_SECONDS))
 
 
 @prepared
