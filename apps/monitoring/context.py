@@ -12,7 +12,6 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language, gettext, pgettext
 
 from apps.monitoring.selectors.shell import ShellCounts, shell_counts
@@ -117,4 +116,4 @@ class Shell:
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor: ``shell`` for the base templates."""
-    return {"shell": SimpleLazyObject(lambda: Shell(request))}
+    return {"shell": Shell(request)}
