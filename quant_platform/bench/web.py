@@ -17,15 +17,19 @@ def web_processes(server: subprocess.Popen[bytes], port: int, seconds: float = 1
     def all_alive() -> list[psutil.Process]:
         if server.poll() is not None:
             raise smoke.SmokeFailed(f"serve ended with {server.returncode}")
+        alive = _alive(port)  # It waits until one answers; by then all are there to be seen.
         found = [one for one in psutil.Process(server.pid).children(recursive=True) if _is_web(one)]
-        return found if found and _alive(port) == len(found) else []
+        return found if alive and alive == len(found) else []
 
     alive: list[psutil.Process] = smoke.wait_for(all_alive, "the web processes being up", seconds)
     return alive
 
 
 def _is_web(process: psutil.Process) -> bool:
-    words = process.cmdline()
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return False
     return "quant_platform.asgi:application" in words and "daphne" in " ".join(words[:6])
 
 

@@ -37,7 +37,7 @@ DECLARED: tuple[Setting, ...] = (
     ),
     Setting("QP_WARM_START", "bool", True, "Keep a process warm that starts sessions at once (Linux; about 300 MB)."),
     Setting("SLOTS", "int", 0, "Sessions that may run at once; 0 means min(cores, RAM / 2 GB, 8)."),
-    Setting("QP_EVENT_FLUSH_MS", "int", 50, "Longest time a live point waits before it is written, in ms."),
+    Setting("QP_EVENT_FLUSH_MS", "int", 40, "Longest time a live point waits before it is written, in ms."),
     Setting("QP_PUSH_MS", "int", 25, "Shortest time between two live frames of a session, in ms."),
     Setting("QP_SESSIONS_PER_SOCKET", "int", 50, "Sessions one live connection may follow at once."),
     Setting("QP_TAIL_POLL_MS", "int", 500, "How often the live log is read when no wake-up arrives, in ms."),
