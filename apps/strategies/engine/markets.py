@@ -63,6 +63,14 @@ class TradedMarket:
         opens, closes = self.traded.weighed(rows)
         return run_weights(weights, opens, closes, costs, options, first=self.first, market=self.rules(rows))
 
+    def weigh_each(self, weights: Floats, rows: list[int], costs: Costs, options: Options) -> list[Result]:
+        """Hold each of several (K, S, T) weights in an account of its own, in one call of the kernel."""
+        from apps.trading.engine.backtest.accounts import AccountOf, weights_of_accounts
+
+        opens, closes = self.traded.weighed(rows)
+        accounts = [AccountOf(costs, options)] * len(weights)
+        return weights_of_accounts(weights, opens, closes, accounts, first=self.first, market=self.rules(rows))
+
     def hold(self, rows: list[int]) -> Floats:
         """Return the equity of buying ``rows`` in equal parts and holding them, all money invested."""
         options = Options(capital=self.capital, fraction=1.0, cash_short="reduce")

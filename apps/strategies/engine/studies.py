@@ -35,6 +35,8 @@ SWEEP, WALK_FORWARD = "sweep", "walk_forward"
 FACTORS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0)
 #: Allocations run over many instruments: fewer points take as long.
 FEWER = (0.5, 0.75, 1.0, 1.5, 2.0)
+#: Points of a sweep in one call of the kernel: few enough that a stop is heard soon, and at most so many cells.
+AT_ONCE, CELLS = 8, 2**23
 #: A neighbour holds where it keeps this share of the own Sharpe ratio.
 HOLDS = 0.8
 C = TypeVar("C", bound=RuleConfig | AllocationConfig)
@@ -54,6 +56,9 @@ class Player(Protocol):
 
     def trade(self, wanted: NDArray[Any], first: int) -> Result:
         """Trade ``wanted`` from bar ``first`` on."""
+
+    def trade_each(self, wanted: Sequence[NDArray[Any]], first: int) -> list[Result]:
+        """Trade each of ``wanted`` in an account of its own."""
 
     def hold(self, first: int) -> Floats:
         """Return the equity (T,) of the yardstick: holding what the strategy may hold."""
@@ -87,6 +92,13 @@ class RulePlayer:
     def trade(self, wanted: NDArray[Any], first: int) -> Result:
         own, rules = self.market.bars(self.row), self.market.rules([self.row])
         return run_targets(wanted, own, self.market.costs, self.options, first=first, market=rules)
+
+    def trade_each(self, wanted: Sequence[NDArray[Any]], first: int) -> list[Result]:
+        from apps.trading.engine.backtest.accounts import AccountOf, targets_of_accounts
+
+        own, rules = self.market.bars(self.row), self.market.rules([self.row])
+        accounts = [AccountOf(self.market.costs, self.options)] * len(wanted)
+        return targets_of_accounts(np.stack(wanted), own, accounts, first=first, market=rules)
 
     def hold(self, first: int) -> Floats:
         return self.trade(np.ones(len(self.market.panel.times), np.int8), first).equity
@@ -122,6 +134,9 @@ class AllocationPlayer:
 
     def trade(self, wanted: NDArray[Any], first: int) -> Result:
         return self.market.since(first).weigh(wanted, self.rows, self.market.costs, self.options)
+
+    def trade_each(self, wanted: Sequence[NDArray[Any]], first: int) -> list[Result]:
+        return self.market.since(first).weigh_each(np.stack(wanted), self.rows, self.market.costs, self.options)
 
     def hold(self, first: int) -> Floats:
         market = self.market.since(first)
@@ -233,13 +248,16 @@ def sweep(study: Study, on_step: Step = lambda done, total: None) -> dict[str, A
     ratios: list[list[float | None]] = [[None] * len(xs) for _ in ys]
     totals: list[list[float | None]] = [[None] * len(xs) for _ in ys]
     columns = []
-    for number, (i, j, config) in enumerate(points):
-        equity = study.run(config).equity
-        returns = returns_of(equity, study.capital)
-        figures = metrics_of(returns, study.year)
-        ratios[j][i], totals[j][i] = figures["sharpe"], figures["total_return"]
-        columns.append(returns)
-        on_step(number + 1, len(points))
+    at_once = max(1, min(AT_ONCE, CELLS // max(study.player.nothing().size, 1)))
+    for start in range(0, len(points), at_once):
+        part = points[start : start + at_once]
+        wanted = [study.player.wanted(config) for _, _, config in part]
+        for (i, j, _), run in zip(part, study.player.trade_each(wanted, study.first), strict=True):
+            returns = returns_of(run.equity, study.capital)
+            figures = metrics_of(returns, study.year)
+            ratios[j][i], totals[j][i] = figures["sharpe"], figures["total_return"]
+            columns.append(returns)
+            on_step(len(columns), len(points))
     own = xs.index(float(getattr(study.config, x))), ys.index(float(getattr(study.config, y)))
     matrix = np.stack(columns, axis=1)
     found = cscv(matrix, 10) if matrix.shape[1] > 1 and len(matrix) >= 20 else None

@@ -167,24 +167,16 @@ def run_weights(
     equity = np.empty(bars)
     wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
     room = 1024 + bars * symbols // 8
-    if market is None:
-        check_days(costs)
-    held = (
-        None
-        if market is None
-        else _checked(market, close.shape)
-        .when_traded(opens, closes)
-        .rules(costs, refuse=options.order_maximum == "refuse")
-    )
+    held = weighed_rules(market, opens, closes, costs, options)
     while True:
         ledger = np.empty(room, LEDGER)
         refused[:] = 0
         fills = rebalance(
             wanted, opens, closes, first, options.capital, invest, options.allow_short, options.cash_short == "reduce",
-            *_cost_numbers(costs), ledger, refused, equity, held,
+            *cost_numbers(costs), ledger, refused, equity, held,
         )  # fmt: skip
         if fills <= room:
-            return Result(ledger[:fills].copy(), equity, _counts(refused), first, options.capital, symbols)
+            return Result(ledger[:fills].copy(), equity, counts_of(refused), first, options.capital, symbols)
         room = fills
 
 
@@ -225,8 +217,8 @@ def sweep(
     if len(b) > start:
         sweep_grid(
             rows, columns, rules.price_unit(b.close, tick), b.open, b.high, b.low, b.close,
-            start, options.capital, *_option_numbers(options), *_cost_numbers(costs), np.empty(0, LEDGER),
-            final, drawdown, sharpe, fills, _rules(market, costs, options, listed, start),
+            start, options.capital, *option_numbers(options), *cost_numbers(costs), np.empty(0, LEDGER),
+            final, drawdown, sharpe, fills, rules_of(market, costs, options, listed, start),
         )  # fmt: skip
     return Sweep(rows, columns, final, drawdown, sharpe, fills)
 
@@ -273,7 +265,7 @@ def _simulate(
 ) -> Result:
     costs, options = costs or Costs(), options or Options()
     start = listed.first(first)
-    held = _rules(market, costs, options, listed, start)
+    held = rules_of(market, costs, options, listed, start)
     count = len(listed.bars) - start
     equity, refused = np.empty(count), np.zeros(len(REFUSALS), np.int64)
     room = 1024 + count // 8
@@ -282,22 +274,39 @@ def _simulate(
         refused[:] = 0
         fills = loop(
             *decision, bars.open, bars.high, bars.low, bars.close, options.capital,
-            *_option_numbers(options), *_cost_numbers(costs), ledger, refused, equity, held,
+            *option_numbers(options), *cost_numbers(costs), ledger, refused, equity, held,
         )  # fmt: skip
         if fills <= room:
             break
         room = fills
     # A copy frees the room that was not needed, where there is much of it.
     ledger = ledger[:fills] if fills > room // 8 else ledger[:fills].copy()
+    return result_of(listed, ledger, equity, refused, first, start, options)
+
+
+def result_of(
+    listed: Listed, ledger: NDArray[np.void], equity: Floats, refused: NDArray[np.int64], first: int, start: int,
+    options: Options,
+) -> Result:  # fmt: skip
+    """Return the result over all bars of what happened on those that traded, from bar ``start`` of them."""
     if start:
         ledger["bar"] += start
     if listed.index is not None:
         ledger["bar"] = listed.index[ledger["bar"]]
         equity = listed.spread(equity, first, options.capital)
-    return Result(ledger, equity, _counts(refused), first, options.capital)
+    return Result(ledger, equity, counts_of(refused), first, options.capital)
 
 
-def _rules(market: Market | None, costs: Costs, options: Options, listed: Listed, start: int) -> Rules | None:
+def weighed_rules(market: Market | None, open_: Floats, close: Floats, costs: Costs, options: Options) -> Rules | None:
+    """Return the rules of several instruments, (S, T)."""
+    if market is None:
+        check_days(costs)
+        return None
+    ruled = _checked(market, close.shape).when_traded(open_, close)
+    return ruled.rules(costs, refuse=options.order_maximum == "refuse")
+
+
+def rules_of(market: Market | None, costs: Costs, options: Options, listed: Listed, start: int) -> Rules | None:
     """Return the rules over the bars that traded from ``start`` on."""
     if market is None:
         check_days(costs)
@@ -321,7 +330,7 @@ def _checked(market: Market, shape: tuple[int, ...]) -> Market:
     return market
 
 
-def _option_numbers(options: Options) -> tuple[bool, float, bool, bool, float, float, bool]:
+def option_numbers(options: Options) -> tuple[bool, float, bool, bool, float, float, bool]:
     fixed = options.sizing == "fixed_shares"
     return (
         fixed, float(options.shares if fixed else options.fraction), options.allow_short,
@@ -330,14 +339,14 @@ def _option_numbers(options: Options) -> tuple[bool, float, bool, bool, float, f
     )  # fmt: skip
 
 
-def _cost_numbers(costs: Costs) -> tuple[float, float, float, float, float, float]:
+def cost_numbers(costs: Costs) -> tuple[float, float, float, float, float, float]:
     return (
         float(costs.rate), float(costs.per_share), float(costs.minimum), float(costs.sell_tax),
         float(costs.slippage), float(costs.lot),
     )  # fmt: skip
 
 
-def _counts(refused: NDArray[np.int64]) -> dict[str, int]:
+def counts_of(refused: NDArray[np.int64]) -> dict[str, int]:
     """Return the counts by name; the bars an order waited are named where there were any."""
     named = zip(REFUSALS, refused, strict=True)
     return {name: int(count) for number, (name, count) in enumerate(named) if count or number < AT_LIMIT}
