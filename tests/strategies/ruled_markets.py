@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from apps.strategies.engine.envs import Prices
@@ -31,10 +33,11 @@ def ruled_market(
     ]  # fmt: skip
     days = np.datetime64("2012-06-01", "D") + np.arange(bars) // bars_a_day
     boards = [BOARDS[int(draw.integers(len(BOARDS)))] for _ in range(assets)]
-    market = Market.build(boards, days, before, events=events)
+    market = replace(Market.build(boards, days, before, events=events), stamps=np.arange(bars) * 3)
     costs = Costs(
         rate=0.0005, minimum=float(draw.choice([0, 5])), per_share=float(draw.choice([0, 0.002])),
         slippage=float(draw.choice([0, 0.002])), sell_tax=float(draw.choice([0, 0.0002])),
+        borrow=float(draw.choice([0, 0.2])), funding=float(draw.choice([0, 0.0005, -0.0005])),
     )  # fmt: skip
     return Ruled(open_, close, market, costs, capital, refuse=bool(draw.random() < 0.5))
 

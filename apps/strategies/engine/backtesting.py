@@ -18,7 +18,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig
 from apps.strategies.engine.config_base import StrategyConfig
-from apps.strategies.engine.execution import Traded, Venue
+from apps.strategies.engine.execution import Traded, Venue, costs_of
 from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
 from apps.strategies.engine.registry import strategy_type
@@ -127,13 +127,6 @@ def backtest(
     if study:
         document[study] = _study(study, config, market, player.options, dict(study_options or {}), on_progress)
     return document
-
-
-def costs_of(config: StrategyConfig) -> Costs:
-    """Return what the configuration says that trading and holding cost."""
-    return Costs(
-        rate=config.commission_bp * 1e-4, borrow=config.borrow_pct / 100.0, funding=config.funding_bp * 1e-4
-    )  # fmt: skip
 
 
 def _beside(

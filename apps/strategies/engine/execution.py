@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction
 from apps.marketdata.engine.tradability import reference_close, suspended
+from apps.strategies.engine.config_base import StrategyConfig
 from apps.trading.engine.backtest import Bars
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.costs import Costs
@@ -205,15 +206,24 @@ class Venue:
     traded: Traded
     capital: float
 
-    def ruled(self, rows: Sequence[int], rate: float, *, refuse: bool = False) -> Ruled | None:
-        """Return the rules of ``rows`` with a commission of ``rate``; None where there is none to obey."""
+    def ruled(self, rows: Sequence[int], config: StrategyConfig) -> Ruled | None:
+        """Return the rules of ``rows`` and what ``config`` says that trading costs; None where none is to be obeyed."""
         if not self.traded.obey:
             return None
-        market = self.traded.market(rows)
+        costs = costs_of(config)
+        market = replace(self.traded, owes=bool(costs.borrow or costs.funding)).market(rows)
         if market is None:
             return None
         opens, closes = self.traded.weighed(rows)
-        return Ruled(opens, closes, market, self.traded.costs(Costs(rate=rate), rows), self.capital, refuse)
+        refuse = config.order_maximum == "refuse"
+        return Ruled(opens, closes, market, self.traded.costs(costs, rows), self.capital, refuse)
+
+
+def costs_of(config: StrategyConfig) -> Costs:
+    """Return what the configuration says that trading and holding cost."""
+    return Costs(
+        rate=config.commission_bp * 1e-4, borrow=config.borrow_pct / 100.0, funding=config.funding_bp * 1e-4
+    )  # fmt: skip
 
 
 def funding_stamps(times: NDArray[np.datetime64], frequency: str) -> NDArray[np.int64]:

@@ -87,6 +87,8 @@ class RuledPortfolioEnv(PortfolioEnv):
         rows = [{name: values[k] for name, values in self._bars.items()} for k in range(bar, bar + self.rebalance + 1)]
         self._decide(self._raw(action).T[1:], rows[0])
         for offset, row in enumerate(rows[1:]):
+            if self._tables.owes:
+                self._cash += self._ledger.owed(row, self._units, rows[offset]["mark"]).sum(0)
             if self._eventful[bar + offset + 1]:
                 self._act(bar + offset + 1, row)
             self._fills(row, rows[offset])

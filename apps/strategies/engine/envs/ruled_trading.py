@@ -42,7 +42,7 @@ class RuledTradingEnv(AlgorithmicTradingEnv):
             prices, cost_rate=ruled.costs.rate, allow_short=allow_short, exposure=exposure, units=units,
             capital=ruled.capital, **options,
         )  # fmt: skip
-        tables = self._tables = Tables.of(ruled, self.device)
+        tables = self._tables = Tables.of(ruled, self.device, alone=True)
         shape = {"dtype": MONEY, "device": self.device}
         self.cash, self.units, self.equity = torch.zeros(3, self.copies, **shape)  # type: ignore[call-overload]
         self.wanted, self.size, self.alive = torch.zeros(3, self.copies, **shape)  # type: ignore[call-overload]
@@ -83,6 +83,8 @@ class RuledTradingEnv(AlgorithmicTradingEnv):
         k, xp = self.done_steps, self._xp
         row = {name: rows[k + 1] for name, rows in self._bars.items()}
         self._decide(self._raw(action), {name: rows[k] for name, rows in self._bars.items()})
+        if self._tables.owes:
+            self._cash += self._ledger.owed(row, self._units, self._bars["mark"][k])
         if self._eventful[k + 1]:
             self._act(k + 1, row)
         self._close_out(row)

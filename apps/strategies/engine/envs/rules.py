@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from apps.strategies.engine.execution import Ruled
+from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.backtest.permits import SAME
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.rules.schedule import BOTH, MARKET_ORDER, MOST_SOLD, SELL, SHARE_SOLD
@@ -62,9 +63,12 @@ class Tables:
     #: Whether one order may hold only so many shares somewhere, and whether a larger one is refused (or split).
     bounded: bool
     refuse: bool
+    #: Whether holding itself costs something: funding, or the borrow fee of a short.
+    owes: bool
 
     @classmethod
-    def of(cls, ruled: Ruled, device: torch.device) -> Tables:
+    def of(cls, ruled: Ruled, device: torch.device, *, alone: bool = False) -> Tables:
+        """Build the tables; ``alone``: of one instrument, whose nights without trading are owed when it trades."""
         if device.type == "mps":
             raise ValueError("accounts under market rules need double precision, which mps devices lack")
         open_, close, slip = np.ascontiguousarray(ruled.open), np.ascontiguousarray(ruled.close), ruled.costs.slippage
@@ -73,9 +77,12 @@ class Tables:
         buys, sells = met(open_, up, down)
         opened = np.where(open_ > 0, open_, 1.0)
         charges = market.charges[market.board]  # (N, T, 4)
+        traded = (open_ > 0) & (close > 0)
+        lend, funding = _owed(market, ruled.costs, traded[0] if alone else None)
         day = np.broadcast_to(market.day, open_.shape)
         arrays = {
-            "traded": (open_ > 0) & (close > 0), "buys": buys, "sells": sells,
+            "traded": traded, "lend": np.broadcast_to(lend, open_.shape), "funding": funding,
+            "buys": buys, "sells": sells,
             "buy_at": inside(opened * (1.0 + slip), up, down), "sell_at": inside(opened * (1.0 - slip), up, down),
             "mark": newest(close), "opened": opened, "opens": open_ > 0, "day": day,
             "both": charges[:, :, BOTH], "sale": charges[:, :, SELL] + ruled.costs.sell_tax,
@@ -92,7 +99,19 @@ class Tables:
             ((ratio != 1.0) | (payout != 0.0)).any(axis=(0, 2)).tolist(), tensor(market.minimum), tensor(market.step),
             tensor(market.settle), ruled.costs, bool((market.day[1:] == market.day[:-1]).any()),
             bool((charges[:, :, SHARE_SOLD] != 0.0).any()), bool(np.isfinite(arrays["order"]).any()), ruled.refuse,
+            bool(lend.any() or funding.any()),
         )  # fmt: skip
+
+
+def _owed(market: Market, costs: Costs, traded: Array | None) -> tuple[Array, Array]:
+    """Return the borrow fee (T,) and the funding (N, T) owed at the start of each bar, parts of a holding's value."""
+    count = len(market.day)
+    kept = np.arange(count) if traded is None else np.flatnonzero(traded)
+    lend, funding = np.zeros(count), np.zeros((len(market.board), count))
+    owed = market.at(kept).owed(costs)
+    if owed is not None:
+        lend[kept], funding[:, kept] = owed
+    return lend, funding
 
 
 def _layers(events: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
@@ -134,6 +153,10 @@ class Ledger:
             total = total + xp.where(part > 0.0, self._fee(row, part, price, sell), 0.0)
             left = left - part
         return xp.where(size > most, total, whole)
+
+    def owed(self, row: Any, held: Any, mark: Any) -> Any:
+        """Return what is received (negative: paid) at the start of a bar for ``held``, each worth ``mark``."""
+        return held * mark * (self.xp.where(held < 0.0, row["lend"], 0.0) - row["funding"])
 
     def _fee(self, row: Any, size: Any, price: Any, sell: Any) -> Any:
         """Return what one order owes."""
