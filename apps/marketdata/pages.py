@@ -16,7 +16,7 @@ from django.utils.translation import pgettext
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import MODES, CorporateAction, adjusted
-from apps.marketdata.engine.fixes import remedies
+from apps.marketdata.engine.fixes import FixKind, remedies
 from apps.marketdata.engine.store import bar_mask
 from apps.marketdata.engine.window import Window, known_bars, window
 from apps.marketdata.models import Dataset, DatasetSymbol, Frequency, QualityCheck, QualityFinding, Severity
@@ -56,7 +56,7 @@ def detail(dataset: Dataset, query: QueryDict) -> dict[str, Any]:
     page = Paginator(rows, PAGE_SIZE).get_page(query.get("page"))
     chosen = _chosen(page.object_list, findings, query.get("finding", ""))
     for finding in page.object_list:
-        setattr(finding, "remedy", remedy_words(finding))  # noqa: B010 - for the template
+        setattr(finding, "remedies", remedy_words(finding))  # noqa: B010 - for the template
     context = {
         "fixable": sum(map(_mendable, _errors(check.pk) if check else ())), "next_version": dataset.version + 1,
         "dataset": dataset, "check": check, "page": page, "filters": filters, "severities": Severity.choices,
@@ -94,15 +94,16 @@ def _mendable(finding: QualityFinding) -> bool:
     return bool(remedies(finding.check_name))
 
 
-def remedy_words(finding: QualityFinding) -> str:
-    """Return what the usual remedy does to this finding, empty where nothing mends it."""
-    known = remedies(finding.check_name) if finding.time and finding.symbol else ()
-    if finding.severity == Severity.NOTE:
-        return ""
-    if not known:
-        return ""
+def remedy_words(finding: QualityFinding) -> list[tuple[str, str]]:
+    """Return the remedies of this finding, the usual one first, and what each does; none where nothing mends it."""
+    if finding.severity == Severity.NOTE or not finding.time or not finding.symbol:
+        return []
+    return [(kind, _words_of(kind, finding)) for kind in remedies(finding.check_name)]
+
+
+def _words_of(kind: FixKind, finding: QualityFinding) -> str:
     ratio = str(finding.params.get("ratio", ""))
-    if known[0] == "adjust" and ":" in ratio:
+    if kind == "adjust" and ":" in ratio:
         after, _colon, before = ratio.partition(":")
         number = float(after) / float(before)
         words = _("Divide by %(number)s before") if number >= 1 else _("Multiply by %(number)s before")
@@ -111,7 +112,8 @@ def remedy_words(finding: QualityFinding) -> str:
         "adjust": _("Adjust the prices before"), "clip": _("Clip to open and close"), "drop": _("Drop the bar"),
         "fill": _("Fill from the close before"), "suspend": _("Mark as suspension"),
         "rescale": _("Bring the volume before to this unit"),
-    }[known[0]]  # fmt: skip
+        "blank": _("Forget the value"),
+    }[kind]  # fmt: skip
 
 
 def _severity(value: str) -> str:

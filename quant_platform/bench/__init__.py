@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, str] = {
     "quotes": "quant_platform.bench.quotes:rows",
     "signals": "quant_platform.bench.features:ic_rows",
     "historical": "quant_platform.bench.historical:rows",
+    "import": "quant_platform.bench.imports:rows",
 }
 #: Those that measure on either database; the function takes "sqlite", "postgres" or "" (what is in use).
 ON_A_DATABASE = ("push", "start", "http", "metric", "quotes", "historical")
@@ -77,7 +78,7 @@ class Row:
         }
 
 
-def benchmark(name: str, database: str = "") -> Callable[[], Sequence[Row]]:
+def benchmark(name: str, database: str = "") -> Callable[..., Sequence[Row]]:
     """Return the benchmark called ``name``, on ``database`` where one is asked for; refuses an unknown one, naming
     those there are, and a database for what measures none."""
     try:

@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from apps.marketdata import services
-from apps.marketdata.engine import store, streaming
+from apps.marketdata.engine import store
 from apps.marketdata.engine.quality import check_panel
 from apps.marketdata.engine.readers import ReadOptions, read_bars
-from apps.marketdata.engine.streaming import forget, read_streamed
+from apps.marketdata.engine.streaming import filling, forget, layout, read_streamed, spool
 from apps.ui.engine.refusal import Refusal
 from tests.marketdata.conftest import HEADER
 
@@ -32,8 +32,8 @@ def minutes(symbols=3, count=400) -> str:
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(streaming, "BLOCK", 4000)
-    monkeypatch.setattr(streaming, "RECORDS", 100)
+    monkeypatch.setattr(spool, "BLOCK", 4000)
+    monkeypatch.setattr(layout, "RECORDS", 100)
 
 
 def quiet(share, what, rows=0):
@@ -85,7 +85,7 @@ def test_what_bars_tell_of_is_derived_in_blocks_as_in_the_whole(write, tmp_path,
 
 
 def test_a_stopped_import_goes_on_where_it_was(write, tmp_path, small_blocks, monkeypatch):
-    path, spool = write("m.csv", minutes()), tmp_path / "spool"
+    path, root = write("m.csv", minutes()), tmp_path / "spool"
     calls = []
 
     def stop(share, what, rows=0):
@@ -94,17 +94,18 @@ def test_a_stopped_import_goes_on_where_it_was(write, tmp_path, small_blocks, mo
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        read_streamed(path, ReadOptions(), spool, stop)
-    (folder,) = spool.iterdir()
-    with (folder / "bucket-00.bin").open("ab") as file:
+        read_streamed(path, ReadOptions(), root, stop)
+    (folder,) = root.iterdir()
+    with (folder / "bucket-0-00.bin").open("ab") as file:
         file.write(b"a crash in the middle of a write")
     parsed = []
-    monkeypatch.setattr(streaming, "_block", lambda *args, real=streaming._block: (parsed.append(1), real(*args)))
-    made = read_streamed(path, ReadOptions(), spool, quiet)
+    real = filling.to_bars
+    monkeypatch.setattr(filling, "to_bars", lambda *args: parsed.append(1) or real(*args))
+    made = read_streamed(path, ReadOptions(), root, quiet)
     np.testing.assert_array_equal(made.panel.close, read_bars(path).panel.close)
     assert 0 < len(parsed) < len(path.read_bytes()) // 4000
-    forget(path, ReadOptions(), spool)
-    assert not list(spool.iterdir())
+    forget(path, ReadOptions(), root)
+    assert not list(root.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_an_empty_file_and_a_file_of_one_line_are_refused(write, tmp_path, small
 def test_a_large_file_becomes_a_dataset_and_leaves_no_spool(write, var_dir, small_blocks, monkeypatch):
     path = write("m.csv", minutes())
     plain = services.dataset_import_path(path, name="plain", options=ReadOptions())
-    monkeypatch.setattr("apps.marketdata.services.imports.is_large", lambda path: True)
+    monkeypatch.setattr("apps.marketdata.services.imports.is_large", lambda *_: True)
     made = services.dataset_import_path(path, name="large", options=ReadOptions())
     assert (made.content_hash, made.rows, made.verdict) == (plain.content_hash, plain.rows, plain.verdict)
     assert not list((var_dir / "spool").iterdir())
@@ -137,7 +138,7 @@ def test_a_large_file_becomes_a_dataset_and_leaves_no_spool(write, var_dir, smal
 
 @pytest.mark.django_db
 def test_a_disk_that_cannot_hold_it_is_told_before(write, var_dir, monkeypatch):
-    monkeypatch.setattr("apps.marketdata.services.imports.is_large", lambda path: True)
+    monkeypatch.setattr("apps.marketdata.services.imports.is_large", lambda *_: True)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1})())
     with pytest.raises(Refusal) as caught:
         services.dataset_import_path(write("m.csv", minutes()), name="large", options=ReadOptions())
@@ -158,9 +159,9 @@ def peak_of(write, tmp_path, count) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_the_rows(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "BLOCK", 64 * 1024)
-    monkeypatch.setattr(streaming, "ROW_BYTES", 64 * 1024)
-    monkeypatch.setattr(streaming, "RECORDS", 1000)
+    monkeypatch.setattr(spool, "BLOCK", 64 * 1024)
+    monkeypatch.setattr(layout, "ROW_BYTES", 64 * 1024)
+    monkeypatch.setattr(layout, "RECORDS", 1000)
     monkeypatch.setattr(store, "ROW_GROUP_CELLS", 1_000)
     peak_of(write, tmp_path, 50)  # What is imported and compiled on first use does not count.
     (small, few), (large, many) = peak_of(write, tmp_path, 200), peak_of(write, tmp_path, 1000)

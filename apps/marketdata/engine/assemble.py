@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,10 @@ STEPS = {"1min": 60, "5min": 300, "15min": 900, "30min": 1800, "1h": 3600}
 
 @dataclass(frozen=True)
 class RawBars:
-    """The rows of one file, in its order: ``line``, ``symbol``, ``time`` are (N,), so is each field."""
+    """The rows of one file, in its order: ``line``, ``symbol``, ``time`` are (N,), so is each field.
+
+    ``seen`` is what a part of a file tells of the whole (``ReadOptions.part``).
+    """
 
     file: str
     line: NDArray[np.int64]
@@ -53,6 +56,7 @@ class RawBars:
     daily: bool
     findings: tuple[Finding, ...] = ()
     ignored: tuple[str, ...] = ()
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,16 @@ def assemble(parts: Sequence[RawBars], *, currency: str = "", keep_duplicates: b
     """
     if not sum(len(part.line) for part in parts):
         raise Refusal("no_bars", EMPTY, field="file", file=", ".join(part.file for part in parts[:3]))
-    _refuse_mixed(parts)
+    refuse_mixed([(part.file, part.daily) for part in parts if len(part.line)])
     table = _one_table(parts)
-    findings = [finding for part in parts for finding in (*part.findings, *_order_findings(part))]
+    findings = [finding for part in parts for finding in (*part.findings, *order_findings(part))]
     repeated = table.duplicated(["symbol", "time"])
     if repeated.any():
-        found = _duplicates(table, repeated, parts)
+        found = duplicates(table, repeated, [part.file for part in parts])
         wrong = next((finding for finding in found if finding.severity == "error"), None)
         if wrong and not keep_duplicates:
-            raise _duplicate_refusal(wrong)
-        findings += _summed(found)
+            raise duplicate_refusal(wrong)
+        findings += summed(found)
         table = table[~repeated] if wrong else _completed(table)
     panel, lines = _dense(table, [name for part in parts for name in part.fields])
     panel = replace(panel, frequency=frequency_of(panel, daily=all(part.daily for part in parts)), currency=currency)
@@ -126,12 +130,12 @@ def is_daily(panel: BarPanel) -> bool:
     return panel.frequency in ("1d", "1w") or bool((panel.times == panel.times.astype("datetime64[D]")).all())
 
 
-def _refuse_mixed(parts: Sequence[RawBars]) -> None:
-    filled = [part for part in parts if len(part.line)]
-    other = next((part for part in filled if part.daily != filled[0].daily), None)
+def refuse_mixed(filled: Sequence[tuple[str, bool]]) -> None:
+    """Refuse files of which some are daily and some are not; ``filled`` are their names and whether they are."""
+    other = next((part for part in filled if part[1] != filled[0][1]), None)
     if other:
-        daily, intraday = (filled[0], other) if filled[0].daily else (other, filled[0])
-        raise Refusal("mixed_frequency", MIXED, field="file", file=daily.file, other=intraday.file)
+        daily, intraday = (filled[0], other) if filled[0][1] else (other, filled[0])
+        raise Refusal("mixed_frequency", MIXED, field="file", file=daily[0], other=intraday[0])
 
 
 def _one_table(parts: Sequence[RawBars]) -> pd.DataFrame:
@@ -151,8 +155,10 @@ def _one_table(parts: Sequence[RawBars]) -> pd.DataFrame:
     )
 
 
-def _order_findings(part: RawBars) -> list[Finding]:
+def order_findings(part: RawBars) -> list[Finding]:
     """Say once per file when its rows were not oldest first (within a symbol)."""
+    if (part.time[1:] >= part.time[:-1]).all():
+        return []
     import pandas as pd
 
     order = pd.DataFrame({"symbol": pd.Categorical(part.symbol), "time": part.time})
@@ -167,8 +173,8 @@ def _order_findings(part: RawBars) -> list[Finding]:
     return [Finding("unsorted_time", "warning", **where)]
 
 
-def _duplicates(table: pd.DataFrame, repeated: pd.Series, parts: Sequence[RawBars]) -> list[Finding]:
-    """One finding per repeated bar, naming the file and line of its first appearance."""
+def duplicates(table: pd.DataFrame, repeated: pd.Series, files: Sequence[str]) -> list[Finding]:
+    """One finding per repeated bar, naming the file and line of its first appearance; ``files`` names the parts."""
     import pandas as pd
 
     first = table[~repeated].drop_duplicates(["symbol", "time"]).set_index(["symbol", "time"])
@@ -182,7 +188,7 @@ def _duplicates(table: pd.DataFrame, repeated: pd.Series, parts: Sequence[RawBar
     return [
         Finding(
             "duplicate_bar", "warning" if alike else "error", str(symbol), np.datetime64(time, "ns"), int(line),
-            params={"first": int(first_line), "file": parts[first_part].file, "again": parts[part].file},
+            params={"first": int(first_line), "file": files[first_part], "again": files[part]},
         )
         for symbol, time, line, part, first_part, first_line, alike, said in zip(
             later["symbol"], later["time"], later["line"], later["part"], origin["part"], origin["line"], equal, new,
@@ -202,18 +208,19 @@ def _completed(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table[~twice], joined[table.columns]], ignore_index=True)
 
 
-def _summed(found: list[Finding]) -> list[Finding]:
+def summed(found: Sequence[Finding]) -> list[Finding]:
     """A file that repeats what others say is one finding; a bar twice in one file is one each."""
     across = [f for f in found if f.severity == "warning" and f.params["file"] != f.params["again"]]
     counts = Counter((f.params["again"], f.params["file"]) for f in across)
-    rest = [f for f in found if f not in across] if len(across) < len(found) else []
+    rest = [f for f in found if f.severity != "warning" or f.params["file"] == f.params["again"]]
     return rest + [
         Finding("repeated_file", "note", params={"file": again, "first": first, "count": count})
         for (again, first), count in counts.items()
     ]
 
 
-def _duplicate_refusal(finding: Finding) -> Refusal:
+def duplicate_refusal(finding: Finding) -> Refusal:
+    """Return the refusal of a bar that is there twice and says two things."""
     return Refusal(
         "duplicate_bar", DUPLICATE, field="file", file=finding.params["again"], line=finding.line,
         symbol=finding.symbol, time=finding.date, first_line=finding.params["first"], first_file=finding.params["file"],
@@ -225,8 +232,7 @@ def _dense(table: pd.DataFrame, names: Sequence[str]) -> tuple[BarPanel, NDArray
     rows, symbols = codes.cat.codes.to_numpy(), [str(name) for name in codes.cat.categories]
     times, columns = np.unique(table["time"].to_numpy(), return_inverse=True)
     shape = (len(symbols), len(times))
-    if shape[0] * shape[1] > max(SPARSE_CELLS, 20 * len(table)):
-        raise Refusal("too_sparse", TOO_LARGE, field="file", symbols=shape[0], times=shape[1], rows=len(table))
+    refuse_sparse(shape, len(table))
     fields = {}
     for name in dict.fromkeys((*FIELDS, *names)):
         array = np.full(shape, np.nan)
@@ -238,14 +244,23 @@ def _dense(table: pd.DataFrame, names: Sequence[str]) -> tuple[BarPanel, NDArray
     return BarPanel(symbols=tuple(symbols), times=times, fields=fields), lines
 
 
+def refuse_sparse(shape: tuple[int, int], rows: int) -> None:
+    """Refuse a panel that would be mostly empty."""
+    if shape[0] * shape[1] > max(SPARSE_CELLS, 20 * rows):
+        raise Refusal("too_sparse", TOO_LARGE, field="file", symbols=shape[0], times=shape[1], rows=rows)
+
+
 def frequency_of(panel: BarPanel, *, daily: bool) -> str:
     """Name the usual distance between two bars of a symbol: 1d, 1w, 1h, 30min … or other."""
-    present = ~np.isnan(panel.fields["close"])
-    seconds = [np.diff(panel.times[row]) / np.timedelta64(1, "s") for row in present if row.sum() > 1]
-    if not seconds:
+    close, steps = panel.fields["close"], Counter[int]()
+    for row in walk([close]):
+        times = panel.times[~np.isnan(close[row])].astype("datetime64[ns]").astype(np.int64)
+        values, counts = np.unique(np.diff(times), return_counts=True)
+        steps.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    if not steps:
         return "1d" if daily else "other"
-    values, counts = np.unique(np.concatenate(seconds), return_counts=True)
-    usual = float(values[np.argmax(counts)])
+    most = max(steps.values())
+    usual = min(step for step, count in steps.items() if count == most) / 1e9
     if daily:
         return "1w" if usual == 7 * 86_400 else "1d" if usual <= 4 * 86_400 else "other"
     return next((name for name, step in STEPS.items() if step == usual), "other")

@@ -17,20 +17,29 @@ VWAP_ROOM = 0.005
 SPLITS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 50.0)
 LARGE = 1.3
 LOT = 100
+#: Prices looked at to tell the last digit of all.
+SAMPLE = 2000
 EVENT_FIELDS = frozenset({"split_ratio", "cash_dividend"})
 
 
 def volume_unit(fields: Mapping[str, NDArray[np.float64]]) -> int:
     """Return the shares in one unit of volume that the amount tells: 1, or 100 for lots."""
+    return unit_of(*lot_counts(fields))
+
+
+def lot_counts(fields: Mapping[str, NDArray[np.float64]]) -> tuple[int, int]:
+    """Return of how many bars the money traded is known, and of how many it is a hundredfold of volume × close."""
     if "amount" not in fields or "volume" not in fields:
-        return 1
+        return 0, 0
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = fields["amount"] / (fields["volume"] * fields["close"])
     known = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if len(known) < 5:
-        return 1
-    # Adjusted prices drift away from the money traded; only a steady hundredfold proves lots.
-    return LOT if (np.abs(np.log(known / LOT)) < 0.2).mean() > 0.9 else 1
+    return len(known), int((np.abs(np.log(known / LOT)) < 0.2).sum())
+
+
+def unit_of(known: int, lots: int) -> int:
+    """Return the unit those counts tell: adjusted prices drift away from the money, a steady hundredfold is lots."""
+    return LOT if known >= 5 and lots / known > 0.9 else 1
 
 
 def vwap_parts(fields: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -56,15 +65,19 @@ def vwap_of(fields: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64] | 
     return np.where(inside, price, np.nan)
 
 
-def events_from_factor(panel: BarPanel) -> tuple[CorporateAction, ...]:
-    """Return an event per step of ``factor`` (raw × factor is back-adjusted), or of adjusted / raw close."""
+def events_from_factor(panel: BarPanel, units: tuple[float, float] | None = None) -> tuple[CorporateAction, ...]:
+    """Return an event per step of ``factor`` (raw × factor is back-adjusted), or of adjusted / raw close.
+
+    ``units`` are the last digits of adjusted and raw close where the panel is only a part of all bars.
+    """
     if "factor" in panel.fields:
         return _steps(panel, np.asarray(panel.fields["factor"]), np.zeros_like(panel.fields["close"]), "factor")
     if "adj_close" in panel.fields:
         close, told = np.asarray(panel.fields["close"]), np.asarray(panel.fields["adj_close"])
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = told / close
-            room = _unit(told) / np.abs(told) + _unit(close) / np.abs(close)
+            digits = units or (last_digit(told), last_digit(close))
+            room = digits[0] / np.abs(told) + digits[1] / np.abs(close)
         return _steps(panel, ratio, room, "adj_close")
     return ()
 
@@ -121,9 +134,9 @@ def events_of(panel: BarPanel) -> tuple[CorporateAction, ...]:
     return events_from_factor(panel) or events_from_reference(panel)
 
 
-def _unit(values: NDArray[np.float64]) -> float:
+def last_digit(values: NDArray[np.float64]) -> float:
     """Return the last digit the source writes: 0.01 for prices with two decimals."""
-    sample = values[np.isfinite(values)][:2000]
+    sample = values[np.isfinite(values)][:SAMPLE]
     for digits in range(2, 7):
         if len(sample) and np.allclose(sample, np.round(sample, digits), rtol=0, atol=1e-9):
             return float(10.0**-digits)

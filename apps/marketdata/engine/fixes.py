@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.bars import PRICE_FIELDS, BarPanel
 from apps.marketdata.engine.corporate import PRICES, SHARES, CorporateAction
 from apps.marketdata.engine.findings import Finding
+from apps.marketdata.engine.store import row_mask
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
-FixKind = Literal["drop", "fill", "clip", "adjust", "suspend", "rescale"]
+FixKind = Literal["drop", "fill", "clip", "adjust", "suspend", "rescale", "blank"]
 # What can be done about a finding, the usual remedy first.
 REMEDIES: Mapping[str, tuple[FixKind, ...]] = {
     "ohlc_inconsistent": ("clip", "drop"),
@@ -23,10 +24,13 @@ REMEDIES: Mapping[str, tuple[FixKind, ...]] = {
     "missing_value": ("drop", "suspend", "fill"),
     "missing_session": ("suspend", "fill"),
     "extra_session": ("drop",),
-    "negative_volume": ("drop",),
+    "missing_bars": ("fill",),
+    "negative_volume": ("drop", "blank"),
     "split_like_jump": ("adjust",),
     "dividend_not_applied": ("adjust",),
-    "impossible_move": ("adjust", "drop"),
+    "impossible_move": ("drop",),
+    "stale_price": ("suspend", "drop"),
+    "amount_mismatch": ("blank",),
     "outlier": ("drop",),
     "outlier_wick": ("clip", "drop"),
     "price_move_without_volume": ("suspend", "drop"),
@@ -34,6 +38,7 @@ REMEDIES: Mapping[str, tuple[FixKind, ...]] = {
 }
 CANNOT = N_("Nothing mends a finding of the kind %(check)s by itself. Correct it in the source and import again.")
 NO_PLACE = N_("The finding is not about one bar of a symbol, so there is nothing to mend.")
+UNEVEN = N_("%(symbol)s %(date)s: the missing bars do not lie evenly between the bars around them.")
 NO_FACTOR = N_("%(symbol)s %(date)s: nothing in the data tells by how much to adjust.")
 
 
@@ -57,6 +62,43 @@ class Fix:
 def remedies(check: str) -> tuple[FixKind, ...]:
     """Return what can be done about a finding of this kind, the usual remedy first."""
     return REMEDIES.get(check, ())
+
+
+def fixes_for(finding: Finding, panel: BarPanel, kind: str = "") -> list[Fix]:
+    """Return the remedy ``kind`` (empty: the usual one) for every bar a finding is about: all of a run, all of a hole.
+
+    Raises ``Refusal`` ``cannot_fix`` as ``fix_for`` does, and where the bars of a hole cannot be placed.
+    """
+    fix = fix_for(finding, panel, kind)
+    if finding.check == "stale_price":
+        return [replace(fix, time=time) for time in _repeats(finding, panel, fix.time)]
+    if finding.check == "missing_bars":
+        return [replace(fix, time=time) for time in _hole(finding, panel, fix.time)]
+    return [fix]
+
+
+def _repeats(finding: Finding, panel: BarPanel, first: np.datetime64) -> NDArray[np.datetime64]:
+    """Return the times of the bars that repeat the close of the first one of a run, as the check counts them."""
+    row = panel.index_of(finding.symbol)
+    fields = {name: np.asarray(values[row]) for name, values in panel.fields.items()}
+    at = int(np.searchsorted(panel.times, first))
+    same = fields["close"] == fields["close"][at]
+    if (fields["volume"] > 0).any():
+        same &= fields["volume"] != 0
+    if "suspended" in fields:
+        same &= fields["suspended"] != 1
+    return panel.times[np.flatnonzero(same[at + 1 :])[: int(finding.params["count"]) - 1] + at + 1]
+
+
+def _hole(finding: Finding, panel: BarPanel, after: np.datetime64) -> NDArray[np.datetime64]:
+    """Return the times of the bars that are missing before the one at ``after``."""
+    known = panel.times[row_mask(panel, panel.index_of(finding.symbol))]
+    place, count = int(np.searchsorted(known, after)), int(finding.params["count"])
+    before = known[place - 1] if place else after
+    step, rest = divmod(int((after - before) / np.timedelta64(1, "ns")), count + 1)
+    if rest or step <= 0:
+        raise Refusal("cannot_fix", UNEVEN, field="fix", symbol=finding.symbol, date=finding.date)
+    return np.asarray(before + np.arange(1, count + 1) * np.timedelta64(step, "ns"))
 
 
 def fix_for(finding: Finding, panel: BarPanel, kind: str = "") -> Fix:
@@ -95,6 +137,8 @@ def _factor(finding: Finding, panel: BarPanel) -> float:
                 ratio = told / close if name == "adj_close" else told
                 if ratio[past] > 0 and ratio[now] > 0:
                     return float(ratio[past] / ratio[now])
+    if finding.check == "dividend_not_applied":
+        return 1 - float(finding.params["amount"]) / float(finding.params["before"])
     raise Refusal("cannot_fix", NO_FACTOR, field="fix", symbol=finding.symbol, date=finding.date)
 
 
@@ -195,6 +239,14 @@ def _rescale(fields: Fields, row: int, at: int, fix: Fix) -> None:
         fields[name][row, :at] *= fix.factor
 
 
+def _blank(fields: Fields, row: int, at: int, fix: Fix) -> None:
+    """The bar stays, what is wrong in it is unknown: the volume below zero, or the money that does not fit."""
+    for name in ("volume",) if fix.check == "negative_volume" else ("amount", "vwap"):
+        if name in fields:
+            fields[name][row, at] = np.nan
+
+
 _ACTIONS = {
     "drop": _drop, "clip": _clip, "fill": _fill, "suspend": _suspend, "adjust": _adjust, "rescale": _rescale,
+    "blank": _blank,
 }  # fmt: skip

@@ -22,9 +22,9 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.builtin import LICENCE, SOURCE, builtin_catalogue
 from apps.marketdata.engine.quality import Report, check_panel, guess_calendar
 from apps.marketdata.engine.quality.sessions import sessions
-from apps.marketdata.engine.readers import ReadOptions, format_of, read_bars
+from apps.marketdata.engine.readers import ReadOptions, read_bars
 from apps.marketdata.engine.readers.options import MEGABYTE, Progress, no_progress
-from apps.marketdata.engine.streaming import forget, is_large, read_streamed
+from apps.marketdata.engine.streaming import forget, is_large, read_streamed, space_needed
 from apps.marketdata.engine.tape import tape_format
 from apps.marketdata.engine.universe import universes
 from apps.marketdata.models import Dataset, DatasetSymbol
@@ -140,9 +140,9 @@ def dataset_import_path(
             path, name=name, options=options, owner=owner, title=title, source=source, calendar=calendar,
             licence=licence, tags=tags, on_progress=on_progress, on_stage=on_stage,
         )  # fmt: skip
-    large = options.format in ("auto", "csv") and format_of(path) == "csv" and is_large(path)
+    large = is_large(path, options)
     if large:
-        _check_spool_space(path)
+        _check_spool_space(path, options)
         imported = read_streamed(path, options, spool_root(), on_progress)
     else:
         imported = read_bars(path, options, on_progress)
@@ -158,8 +158,7 @@ def dataset_import_path(
 
 def forget_read(path: Path, options: ReadOptions) -> None:
     """Remove what an unfinished import of ``path`` has read."""
-    if path.exists():
-        forget(path, options, spool_root())
+    forget(path, options, spool_root())
 
 
 def check_labels(name: str, owner: User | None, tags: Sequence[str], licence: str) -> None:
@@ -181,10 +180,10 @@ def spool_root() -> Path:
     return Path(settings.VAR_DIR) / "spool"
 
 
-def _check_spool_space(path: Path) -> None:
+def _check_spool_space(path: Path, options: ReadOptions) -> None:
     """Refuse before hours of reading what the disk cannot hold: spool and arrays take about three times the text."""
     spool_root().mkdir(parents=True, exist_ok=True)
-    needed = 3 * path.stat().st_size * (8 if path.name.lower().endswith(".gz") else 1)
+    needed = 3 * space_needed(path, options)
     free = shutil.disk_usage(spool_root()).free
     if free < needed:
         params: dict[str, Any] = {"needed": needed // MEGABYTE, "free": free // MEGABYTE}

@@ -16,7 +16,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, Mode, adjusted
 from apps.marketdata.engine.diff import Difference, diff
 from apps.marketdata.engine.findings import Finding
-from apps.marketdata.engine.fixes import Fix, apply_fixes, fix_for, remedies
+from apps.marketdata.engine.fixes import Fix, apply_fixes, fixes_for, remedies
 from apps.marketdata.engine.quality import check_panel
 from apps.marketdata.models import Adjustment, Dataset, QualityFinding
 from apps.marketdata.selectors import (
@@ -48,7 +48,7 @@ def dataset_fix(dataset: Dataset, *, actor: User | None, choices: Mapping[int, s
     """
     panel, events = dataset_panel(dataset), dataset_events(dataset)
     found = _blocking(dataset, panel, events) if choices is None else _chosen(dataset, choices)
-    fixes = [fix_for(finding, panel, kind) for finding, kind in found]
+    fixes = [fix for finding, kind in found for fix in fixes_for(finding, panel, kind)]
     if not fixes:
         raise Refusal("nothing_to_fix", NOTHING, status=409, dataset=str(dataset))
     mended, left = apply_fixes(panel, fixes, events)

@@ -16,6 +16,9 @@ from quant_platform.bench.databases import CHOICES, kind_of, server_of
 from quant_platform.bench.document import busy, write_section
 from quant_platform.bench.peers import say
 
+#: How ``bench import`` lays its bars out.
+SHAPES = ("file", "symbols", "parquet")
+
 
 class Command(BaseCommand):
     help = "Measure what we promise to be fast, beside its peers."
@@ -25,6 +28,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", default="", choices=CHOICES, help=f"measure on it ({', '.join(ON_A_DATABASE)})"
         )
+        parser.add_argument("--size-gb", type=float, help="of import: how large the text is (0.3)")
+        parser.add_argument("--shape", default="", choices=("", *SHAPES), help="of import: only this one")
         parser.add_argument(
             "--document",
             action="store_true",
@@ -49,7 +54,8 @@ class Command(BaseCommand):
     def _run(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         say(f"bench {name} …")
         before = busy()
-        rows = benchmark(name, options["database"])()
+        work = benchmark(name, options["database"])
+        rows = work(**_sizes(options)) if name == "import" else work()
         if options["document"]:
             write_section(name, kind_of(server_of(options["database"])) if name in ON_A_DATABASE else "", rows, before)
         if not options["json"]:
@@ -57,6 +63,11 @@ class Command(BaseCommand):
             for row in rows:
                 self.stdout.write(_line(row))
         return {"name": name, "rows": [row.document() for row in rows], "met": all(row.met for row in rows)}
+
+
+def _sizes(options: dict[str, Any]) -> dict[str, Any]:
+    sizes = {"size_gb": options["size_gb"]} if options["size_gb"] else {}
+    return {**sizes, "shape": options["shape"]}
 
 
 def _line(row: Row) -> str:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -211,6 +212,36 @@ def test_an_answer_that_is_an_error_is_told_and_some_are_tried_again(tmp_path, s
     found = refused(inside, f"{server.url}/a", tmp_path)
     assert (isinstance(found, TryAgain), found.params["answered"]) == (again, status)
     assert "secret words" not in str(found)
+
+
+def test_a_stop_is_heard_while_a_server_trickles(tmp_path):
+    """The first bytes are told as they arrive; a full block may take hours."""
+    heard, waited, listening = threading.Event(), list[bool](), socket.create_server(("127.0.0.1", 0))
+
+    def trickle() -> None:
+        peer, _ = listening.accept()
+        with peer:
+            peer.recv(4096)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ndate,open\n")
+            waited.append(heard.wait(5))
+
+    class Stop(Exception):
+        """Somebody asked for the end."""
+
+    def stop(size: int) -> None:
+        heard.set()
+        raise Stop
+
+    port = listening.getsockname()[1]
+    network = Network(allowed=frozenset({f"127.0.0.1:{port}"}))
+    server = threading.Thread(target=trickle)
+    with listening:
+        server.start()
+        with pytest.raises(Stop):
+            replace(network, on_bytes=stop).download(f"http://127.0.0.1:{port}/a.csv", tmp_path / "a.csv")
+        server.join()
+    assert waited == [True]
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_silence_ends_in_time(tmp_path, server):

@@ -65,6 +65,50 @@ def test_its_time_comes(alice, import_root):
     assert mine().get().next_run > timezone.now() + timedelta(minutes=59)
 
 
+def beat_of_the_cluster(monkeypatch) -> list[bool]:
+    """Do what the cluster does once a beat: make tasks of what is due, and run them as its worker does."""
+    from multiprocessing import Value
+    from queue import SimpleQueue
+
+    from django_q import scheduler as schedules
+    from django_q import worker as workers
+    from django_q.brokers import get_broker
+    from django_q.signing import SignedPackage
+
+    for module in (schedules, workers):  # the test has one connection, and its transaction
+        monkeypatch.setattr(module, "close_old_django_connections", lambda: None)
+    broker = get_broker()
+    schedules.scheduler(broker)
+    tasks, results = SimpleQueue(), SimpleQueue()
+    while taken := broker.dequeue():
+        for ack, payload in taken:
+            broker.acknowledge(ack)
+            tasks.put(SignedPackage.loads(payload))
+    tasks.put("STOP")
+    workers.worker(tasks, results, Value("f", -1))
+    return [results.get()["success"] for _ in range(results.qsize())]
+
+
+def test_the_cluster_makes_a_version_by_itself_and_none_where_nothing_is_new(alice, import_root, monkeypatch):
+    """The whole way of a schedule: due, task, worker, version; again without a change, and with one."""
+    Schedule.objects.all().delete()
+    source = scheduled(alice)
+    put(import_root, "AAA.csv", rows("2024-01-01", 30))
+    assert beat_of_the_cluster(monkeypatch) == []  # not due yet
+    states = []
+    for text in (None, None, rows("2024-01-01", 31)):
+        if text:
+            put(import_root, "AAA.csv", text)
+        mine().update(next_run=timezone.now() - timedelta(minutes=1))
+        assert beat_of_the_cluster(monkeypatch) == [True]
+        run = SyncRun.objects.latest("id")
+        states.append((run.state, run.trigger, run.dataset and run.dataset.version))
+        assert mine().get().next_run > timezone.now() + timedelta(minutes=59)
+    assert states == [("completed", "schedule", 1), ("unchanged", "schedule", 1), ("completed", "schedule", 2)]
+    source.refresh_from_db()
+    assert (source.failures, OrmQ.objects.count()) == (0, 0)
+
+
 def test_a_close_that_no_calendar_knows_is_said(alice, import_root, monkeypatch):
     from apps.marketdata.services import sources
 

@@ -190,15 +190,17 @@ def _check_usual_minutes(series: Presence, found: Collector) -> int:
     """Find holes within a day: times of day at which nearly every day has a bar, and this one has none."""
     days = series.time.astype("datetime64[D]")
     minutes = (series.time - days).astype("timedelta64[m]").astype(np.int64)
-    every, first = np.unique(days, return_index=True)
+    first = np.flatnonzero(np.concatenate([[True], days[1:] != days[:-1]]))
+    every = days[first]
     if len(every) < USUAL_DAYS:
         return 0
-    clock, counts = np.unique(minutes, return_counts=True)
-    usual = clock[counts >= USUAL_SHARE * len(every)]
+    usual = np.flatnonzero(np.bincount(minutes) >= USUAL_SHARE * len(every))
     missing = 0
     for day, start, stop in zip(every, first, [*first[1:], len(days)], strict=True):
         present = minutes[start:stop]
-        due = usual[(usual > present[0]) & (usual < present[-1])]
+        due = usual[np.searchsorted(usual, present[0], "right") : np.searchsorted(usual, present[-1], "left")]
+        if np.array_equal(due, present[1:-1]):
+            continue
         for minute in _first_of_runs(np.setdiff1d(due, present), due):
             after = int(start) + int(np.searchsorted(present, minute[0]))
             missing += minute[1]

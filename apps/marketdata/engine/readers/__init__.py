@@ -23,7 +23,7 @@ from apps.marketdata.engine.readers.lean_factors import events_beside, names_bes
 from apps.marketdata.engine.readers.options import Progress, ReadOptions, no_progress
 from apps.marketdata.engine.readers.qlib import TAR_ENDINGS, is_qlib, read_qlib
 from apps.marketdata.engine.readers.rows import to_bars
-from apps.marketdata.engine.readers.tables import read_arrow, read_excel, read_text
+from apps.marketdata.engine.readers.tables import Table, read_arrow, read_excel, read_text
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -71,10 +71,10 @@ def read_bars(
     row is understood. Raises ``Refusal``; nothing is half read.
     """
     options = options or ReadOptions()
-    _check_options(options)
+    check_options(options)
     if options.format in ("auto", "qlib") and path.exists() and is_qlib(path):
         return _read_qlib(path, options)
-    found = open_folder(path, lambda file: _wanted(file, options))
+    found = open_folder(path, lambda file: wanted(file, options))
     parts, refused = _read_files(found.files, options, on_progress)
     on_progress(1.0, path.name, sum(len(part.line) for part in parts))
     if refused and not parts:
@@ -82,6 +82,11 @@ def read_bars(
     if after is not None and options.stamp == "end":
         parts = [*continued(after, parts), *parts]
     imported = assemble(parts, currency=options.currency, keep_duplicates=options.lenient)
+    return finished(imported, found, options, refused)
+
+
+def finished(imported: Imported, found: Folder, options: ReadOptions, refused: Sequence[Refusal] = ()) -> Imported:
+    """Return the bars stamped as they should be, with all that the files beside them tell."""
     if options.stamp == "start":
         imported = stamped_at_end(imported)
     if any(format_of(file) == "lean" for file in found.files):
@@ -94,13 +99,13 @@ def _read_files(
 ) -> tuple[list[RawBars], list[Refusal]]:
     """Read all; when only checking, a refused file of many is kept as its refusal."""
     total = sum(file.stat().st_size for file in files) or 1
-    trades = any("_trade" in file.name for file in files)
+    trades = trades_beside(files)
     parts: list[RawBars] = []
     refused, done, rows = [], 0, 0
     for file in files:
         on_progress(done / total, file.name, rows)
         try:
-            parts.append(_read_one(file, options, beside_trades=trades and "_quote" in file.name))
+            parts.append(read_one(file, options, beside_trades=trades))
         except Refusal as refusal:
             if not options.lenient or len(files) == 1:
                 raise
@@ -136,7 +141,8 @@ def refusal_finding(refusal: Refusal) -> Finding:
     return Finding("refused_file", "error", line=line, params={"reason": str(refusal), "code": refusal.code})
 
 
-def _check_options(options: ReadOptions) -> None:
+def check_options(options: ReadOptions) -> None:
+    """Refuse a format or a time zone that nobody knows."""
     if options.format not in ("auto", *FORMATS):
         raise Refusal("bad_format", BAD_FORMAT, field="format", format=options.format[:20], known=", ".join(FORMATS))
     try:
@@ -145,7 +151,8 @@ def _check_options(options: ReadOptions) -> None:
         raise Refusal("bad_time_zone", UNKNOWN_ZONE, field="time_zone", zone=options.time_zone[:40]) from error
 
 
-def _wanted(file: Path, options: ReadOptions) -> bool:
+def wanted(file: Path, options: ReadOptions) -> bool:
+    """Tell whether a file of a folder is one to read."""
     found = format_of(file)
     known = options.format in ("auto", found) or (options.format, found) == ("trademaster", "csv")
     if file.name.startswith((".", "~$")) or found is None or found == "qlib" or not known:
@@ -155,7 +162,13 @@ def _wanted(file: Path, options: ReadOptions) -> bool:
     return fnmatch(file.name, options.include) if options.include else True
 
 
-def _read_one(file: Path, options: ReadOptions, *, beside_trades: bool = False) -> RawBars:
+def trades_beside(files: Sequence[Path]) -> bool:
+    """Tell whether a folder has files of trades, so that its quotes give no prices of their own."""
+    return any("_trade" in file.name for file in files)
+
+
+def read_one(file: Path, options: ReadOptions, *, beside_trades: bool = False) -> RawBars:
+    """Read one file; ``beside_trades``: there are files of trades in its folder."""
     kind = options.format if options.format != "auto" else format_of(file)
     if kind is None:
         if ".dbn" in file.name:
@@ -165,7 +178,7 @@ def _read_one(file: Path, options: ReadOptions, *, beside_trades: bool = False) 
             "unknown_format", UNKNOWN_FORMAT, field="file", file=file.name, ending=ending, known=", ".join(ENDINGS)
         )
     if kind == "lean":
-        return read_lean(file, options, beside_trades=beside_trades)
+        return read_lean(file, options, beside_trades=beside_trades and "_quote" in file.name)
     readers = {
         "csv": read_text,
         "trademaster": read_text,
@@ -175,12 +188,12 @@ def _read_one(file: Path, options: ReadOptions, *, beside_trades: bool = False) 
     }
     bars = to_bars(readers[kind](file, options), options)
     if not options.lenient:
-        _refuse_truncated(bars)
+        refuse_truncated(bars)
     return bars
 
 
-def _refuse_truncated(bars: RawBars) -> None:
+def refuse_truncated(rows: RawBars | Table) -> None:
     """Half an import never appears: a file that ends in the middle of a line is refused."""
-    cut = next((finding for finding in bars.findings if finding.check == "truncated_file"), None)
+    cut = next((finding for finding in rows.findings if finding.check == "truncated_file"), None)
     if cut is not None:
-        raise Refusal("truncated_file", TRUNCATED, field="file", file=bars.file, line=cut.line, **cut.params)
+        raise Refusal("truncated_file", TRUNCATED, field="file", file=rows.file, line=cut.line, **cut.params)

@@ -97,6 +97,12 @@ def meanings(header: Sequence[str], mapping: Mapping[str, str] | None = None) ->
     return {target: position for target, (_, position) in best.items()}
 
 
+def numeric_columns(header: Sequence[str], mapping: Mapping[str, str] | None = None) -> frozenset[int]:
+    """Return the positions of the columns that can only hold numbers."""
+    words = {"datetime", "date", "time", "symbol"}
+    return frozenset(at for name, at in meanings(header, mapping).items() if name not in words)
+
+
 def map_columns(header: Sequence[str], file: str, mapping: Mapping[str, str] | None = None) -> ColumnMap:
     """Find every column we know; refuse what is missing (``missing_column``) or there twice (``duplicate_column``)."""
     at = meanings(header, mapping)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from apps.marketdata.engine.readers.options import ReadOptions
-from apps.marketdata.engine.readers.tables import EMPTY, Table, _refuse_unreadable, decode, read_bytes
+from apps.marketdata.engine.readers.tables import EMPTY, Table, decode, read_bytes, refuse_unreadable
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -42,7 +42,7 @@ def json_list(path: Path, limit: int) -> list[Any]:
     try:
         rows = json.loads(text)
     except ValueError as error:
-        _refuse_unreadable(path.name, "JSON", error)
+        refuse_unreadable(path.name, "JSON", error)
     if isinstance(rows, list) and not rows:
         raise Refusal("empty_file", EMPTY, field="file", file=path.name)
     if not isinstance(rows, list):

@@ -31,6 +31,8 @@ def parse_numbers(
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         numbers = _doubles(values.cast(pa.float64(), safe=False))
         texts = values
+    elif (plain := _plain(values)) is not None:
+        numbers, texts = plain, values
     else:
         texts = _clean(values.cast(pa.string()), decimal_comma)
         numbers = _parse(texts, file=file, column=column, lines=lines)
@@ -38,6 +40,16 @@ def parse_numbers(
     if infinite.any():
         _refuse(texts, int(np.argmax(infinite)), file, column, lines)
     return numbers
+
+
+def _plain(values: pa.ChunkedArray) -> NDArray[np.float64] | None:
+    """Return the doubles of cells that are plain numbers all, so that cleaning would change none; else None."""
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return None
+    try:
+        return _doubles(values.cast(pa.float64()))
+    except pa.ArrowInvalid:
+        return None
 
 
 def _doubles(values: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -31,6 +31,10 @@ class ReadOptions:
     proves lots. ``first_day`` numbers the rows of a file without dates (ISO day).
     ``daily`` None: daily where every time shows the same clock. ``symbols`` ``as_is`` keeps names as they are written.
     ``levels`` is how many levels of an order book are kept on each side.
+
+    ``part`` is of those who read a file block by block: the rows are a part of it, ``first_row`` rows of it came
+    before, and what only the whole can tell (``daily``, ``date_order``, ``zeros``) is guessed and told in ``seen``.
+    ``zeros`` says whether names of digits are filled up to six, None: where one of them has six.
     """
 
     format: str = "auto"
@@ -49,6 +53,9 @@ class ReadOptions:
     symbols: Literal["normal", "as_is"] = "normal"
     daily: bool | None = None
     levels: int = 20
+    part: bool = False
+    first_row: int = 0
+    zeros: bool | None = None
 
 
 def no_progress(share: float, what: str, rows: int = 0) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from apps.marketdata.engine.readers import _check_options, format_of
+from apps.marketdata.engine.readers import check_options, format_of
 from apps.marketdata.engine.readers.columns import NAMES, meanings, plain
 from apps.marketdata.engine.readers.json_rows import read_json
 from apps.marketdata.engine.readers.options import ReadOptions
@@ -24,10 +24,10 @@ from apps.marketdata.engine.readers.tables import (
     Table,
     _cells,
     _first_line,
-    _refuse_unreadable,
     decode,
     header_of,
     read_excel,
+    refuse_unreadable,
 )
 from apps.marketdata.engine.tape import tape_format
 from apps.ui.engine.refusal import Refusal
@@ -63,7 +63,7 @@ def preview(path: Path, options: ReadOptions) -> Preview | None:
 
 def check_head(path: Path, options: ReadOptions) -> None:
     """Refuse at once what is wrong with the options, the columns or the first rows; the rest is for the import."""
-    _check_options(options)
+    check_options(options)
     kind = options.format if options.format != "auto" else format_of(path)
     reader = READERS.get(kind or "")
     if reader and not path.is_dir():
@@ -102,7 +102,7 @@ def _arrow(path: Path, options: ReadOptions) -> Table:
             batch = next(file.iter_batches(batch_size=ROWS), None)
             table = pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow)
     except (pa.ArrowException, OSError, ValueError) as error:
-        _refuse_unreadable(path.name, "Parquet", error)
+        refuse_unreadable(path.name, "Parquet", error)
     return Table(path.name, tuple(table.column_names), table.columns, pa.array(range(table.num_rows)).to_numpy())
 
 

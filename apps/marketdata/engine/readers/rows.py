@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.assemble import RawBars
-from apps.marketdata.engine.derive import volume_unit
+from apps.marketdata.engine.derive import lot_counts, volume_unit
 from apps.marketdata.engine.findings import Finding
-from apps.marketdata.engine.readers.clock import Times, Where, bar_times, parse_times, strange_offsets
+from apps.marketdata.engine.readers.clock import Times, Where, bar_times, parse_coded_times, strange_offsets
 from apps.marketdata.engine.readers.columns import map_columns, meanings
 from apps.marketdata.engine.readers.dialects import is_wide
 from apps.marketdata.engine.readers.numbers import parse_numbers
@@ -45,16 +47,17 @@ def symbol_of_file(name: str) -> str:
 
 def to_bars(table: Table, options: ReadOptions) -> RawBars:
     """Find the columns, read times, symbols and numbers; any cell that cannot be is refused with its line."""
+    seen: dict[str, Any] = {}
     if not options.mapping and is_wide(table.header):
         known = meanings(table.header)
         positions = tuple(known[name] for name in ("datetime", "date", "time") if name in known)
-        time, daily = _times(table, positions[:1] if "datetime" in known else positions, options)
-        return read_wide(table, time, daily, positions, options)
+        time, daily = _times(table, positions[:1] if "datetime" in known else positions, options, seen)
+        return replace(read_wide(table, time, daily, positions, options), seen=seen)
     if not options.mapping and without_dates(table):
         return numbered(table, options)
     columns = map_columns(table.header, table.file, options.mapping)
     notes: list[Finding] = []
-    time, daily = _times(table, columns.time, options, notes)
+    time, daily = _times(table, columns.time, options, seen, notes)
     fields = {}
     for name, (position, scale) in columns.fields.items():
         numbers = parse_numbers(
@@ -63,12 +66,12 @@ def to_bars(table: Table, options: ReadOptions) -> RawBars:
         )  # fmt: skip
         # Dividing keeps 2183 cents at exactly 21.83; multiplying by 0.01 would not.
         fields[name] = numbers if scale == 1.0 else numbers / round(1 / scale)
-    symbol = _symbols(table, columns.symbol, options)
-    fields, unit = _in_shares(_marks(fields), options)
+    symbol = _symbols(table, columns.symbol, options, seen)
+    fields, unit = _in_shares(_marks(fields), options, seen)
     if unit:
         notes.append(Finding("volume_in_lots", "note", params={"unit": unit}))
     findings = (*table.findings, *notes)
-    return RawBars(table.file, table.lines, symbol, time, fields, daily, findings, columns.ignored)
+    return RawBars(table.file, table.lines, symbol, time, fields, daily, findings, columns.ignored, seen)
 
 
 def _marks(fields: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
@@ -80,30 +83,39 @@ def _marks(fields: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float
 
 
 def _in_shares(
-    fields: dict[str, NDArray[np.float64]], options: ReadOptions
+    fields: dict[str, NDArray[np.float64]], options: ReadOptions, seen: dict[str, Any]
 ) -> tuple[dict[str, NDArray[np.float64]], int]:
-    """Return the fields with volume in shares, and the unit it was converted from (0: it was in shares)."""
+    """Return the fields with volume in shares, and the unit it was converted from (0: it was in shares).
+
+    A part of a file keeps the volume as it is: the unit is the whole's to tell.
+    """
+    if options.part and not options.volume_unit:
+        seen |= dict(zip(("money", "lots"), lot_counts(fields), strict=True))
+        return fields, 0
     unit = options.volume_unit or volume_unit(fields)
     if unit == 1 or "volume" not in fields:
         return fields, 0
     return {**fields, "volume": fields["volume"] * unit}, unit
 
 
-def _symbols(table: Table, position: int | None, options: ReadOptions) -> NDArray[np.object_]:
-    import pandas as pd
-
+def _symbols(
+    table: Table, position: int | None, options: ReadOptions, seen: dict[str, Any] | None = None
+) -> NDArray[np.object_]:
     plain_name = canonical if options.symbols == "normal" else str
     if position is None or options.symbol:
         name = options.symbol or plain_name(symbol_of_file(table.file))
         return np.full(len(table.lines), name, dtype=object)
-    codes, unique = pd.factorize(_texts(table.columns[position]))
-    names = pd.Series(unique, dtype=str).str.strip().str.lstrip("'").str.replace(r"^(\d+)\.0$", r"\1", regex=True)
+    codes, unique = _coded(table.columns[position])
+    names = unique.str.strip().str.lstrip("'").str.replace(r"^(\d+)\.0$", r"\1", regex=True)
     if (names == "").any():
         line = int(table.lines[int(np.argmax((names == "").to_numpy()[codes]))])
         raise Refusal(
             "empty_symbol", NO_SYMBOL, field="file", file=table.file, line=line, column=table.header[position]
         )
-    if names.str.fullmatch(r"\d{1,6}").all() and (names.str.len() == 6).any():
+    digits, six = bool(names.str.fullmatch(r"\d{1,6}").all()), bool((names.str.len() == 6).any())
+    if seen is not None:
+        seen |= {"digits": digits, "six": six}
+    if (digits and six) if options.zeros is None else options.zeros:
         names = names.str.zfill(6)  # a spreadsheet took the zeros in front
     symbols: NDArray[np.object_] = names.map(plain_name).to_numpy(dtype=object)[codes]
     return symbols
@@ -117,14 +129,42 @@ def _texts(column: pa.ChunkedArray) -> pd.Series:
     return pd.Series(column.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False), dtype=str)
 
 
-def _zone_findings(times: Times) -> tuple[Finding, ...]:
-    offsets = strange_offsets(times)
+def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pd.Series]:
+    """Return the texts of a column as numbers of its different ones, in the order of their first appearance."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    found = column.cast(pa.string()).fill_null("").combine_chunks().dictionary_encode()
+    import pandas as pd
+
+    codes = found.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, pd.Series(found.dictionary.to_numpy(zero_copy_only=False), dtype=str)
+
+
+def _seen_of(times: Times) -> dict[str, Any]:
+    """Return what a part's times tell of the whole's: whether it is daily, which way its dates go, its offsets."""
+    of_day = times.wall - times.wall.astype("datetime64[D]")
+    return {
+        "first": int(times.wall[0].astype("datetime64[ns]").astype(np.int64)),
+        "one_clock": bool((of_day == of_day[0]).all()),
+        "several": bool((times.wall != times.wall[0]).any()),
+        "orders": times.orders,
+        "offsets": times.offsets,
+    }
+
+
+def zone_findings(offsets: Sequence[str]) -> tuple[Finding, ...]:
+    """Return the finding about offsets that one zone does not explain, if they are such."""
+    offsets = strange_offsets(offsets)
     params = {"count": len(offsets), "offsets": ", ".join(offsets[:6])}
     return (Finding("mixed_time_zones", "warning", params=params),) if offsets else ()
 
 
 def _times(
-    table: Table, positions: tuple[int, ...], options: ReadOptions, notes: list[Finding] | None = None
+    table: Table,
+    positions: tuple[int, ...],
+    options: ReadOptions,
+    seen: dict[str, Any] | None = None,
+    notes: list[Finding] | None = None,
 ) -> tuple[NDArray[np.datetime64], bool]:
     where = Where(table.file, table.header[positions[0]], table.lines)
     if not len(table.lines):
@@ -132,10 +172,19 @@ def _times(
     column = table.columns[positions[0]]
     if pa.types.is_temporal(column.type):
         times = _typed(column, where)
+    elif len(positions) == 1:
+        codes, unique = _coded(column)
+        times = parse_coded_times(codes, unique, where, date_order=options.date_order, part=options.part)
     else:
-        times = parse_times(_time_text(table, positions), where, date_order=options.date_order)
-    if notes is not None:
-        notes += _zone_findings(times)
+        import pandas as pd
+
+        codes, found = pd.factorize(_time_text(table, positions))
+        unique = pd.Series(found, dtype=str)
+        times = parse_coded_times(codes, unique, where, date_order=options.date_order, part=options.part)
+    if options.part and seen is not None:
+        seen |= _seen_of(times)
+    elif notes is not None:
+        notes += zone_findings(times.offsets)
     return bar_times(times, where, time_zone=options.time_zone, daily=options.daily)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.findings import Finding
-from apps.marketdata.engine.readers.columns import is_header
+from apps.marketdata.engine.readers.columns import is_header, numeric_columns
 from apps.marketdata.engine.readers.dialects import guess_columns, with_clock
 from apps.marketdata.engine.readers.numbers import shorten
 from apps.marketdata.engine.readers.options import MEGABYTE, ReadOptions
@@ -67,15 +66,18 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
-def decode(data: bytes, file: str) -> str:
-    """Return the text: by its byte order mark, else UTF-8, else GB18030 (which contains GBK)."""
+def decode(data: bytes, file: str, above: int = 0) -> str:
+    """Return the text: by its byte order mark, else UTF-8, else GB18030 (which contains GBK).
+
+    ``above`` lines came before, for the line of a refusal.
+    """
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     encodings = ["utf-16"] if marked else ["utf-8-sig", "gb18030"]
     for encoding in encodings:
         try:
             return data.decode(encoding)
         except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
+            line = above + data.count(b"\n", 0, error.start) + 1
     raise Refusal("bad_encoding", BAD_TEXT, field="file", file=file, line=line)
 
 
@@ -88,7 +90,7 @@ def read_text(path: Path, options: ReadOptions) -> Table:
     rest = text[start + len(first) + 1 :]
     names, headed = header_of(first, rest.split("\n", 1)[0], delimiter, options, path.name, above + 1)
     body, line = (rest, above + 1) if headed else (text[start:], above)
-    table = _cells(body, delimiter, names, path.name, line)
+    table = _cells(body, delimiter, names, path.name, line, numeric=numeric_columns(names, options.mapping))
     if headed or options.columns:
         return table
     note = Finding("no_header", "note", params={"columns": ", ".join(names)})
@@ -124,42 +126,55 @@ def _looks_like_data(cells: Sequence[str]) -> bool:
     return any(cell[:1].isdigit() for cell in cells)
 
 
-def _cells(body: str, delimiter: str, names: Sequence[str], file: str, above: int, *, cut: bool | None = None) -> Table:
+def _cells(
+    body: str | bytes, delimiter: str, names: Sequence[str], file: str, above: int, *, cut: bool | None = None,
+    numeric: Collection[int] = (),
+) -> Table:  # fmt: skip
+    """Split text (as bytes: UTF-8) into cells; columns at ``numeric`` come as doubles where every cell is a number."""
     odd: list[pcsv.InvalidRow] = []
+    data = body if isinstance(body, bytes) else body.encode()
 
     def keep(row: pcsv.InvalidRow) -> str:
         odd.append(row)
         return "skip"
 
     positions = [str(position) for position in range(len(names))]
+    kinds = {name: pa.float64() if at in numeric else pa.string() for at, name in enumerate(positions)}
     try:
         table = pcsv.read_csv(
-            io.BytesIO(body.encode()),
+            pa.BufferReader(data),
             pcsv.ReadOptions(column_names=positions, use_threads=False),
             pcsv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=keep),
-            pcsv.ConvertOptions(column_types=dict.fromkeys(positions, pa.string()), strings_can_be_null=False),
+            pcsv.ConvertOptions(column_types=kinds, strings_can_be_null=False, null_values=[""]),
         )
     except pa.ArrowInvalid as error:
+        if numeric and "Empty CSV" not in str(error):
+            # A word, a thousands separator, a broken line: as text the cell can be cleaned, or named.
+            return _cells(data, delimiter, names, file, above, cut=cut)
         if "Empty CSV" not in str(error):
-            _refuse_unreadable(file, "CSV", error)
+            refuse_unreadable(file, "CSV", error)
         table = pa.table({name: pa.array([], pa.string()) for name in positions})
     numbers = np.arange(1, table.num_rows + len(odd) + 1)
     lines = np.delete(numbers, [row.number - 1 for row in odd]) + above if odd else numbers + above
     table, lines = _without_blank(table, lines)
-    findings = _odd_rows(odd, names, file, above, cut=cut is not False and not body.endswith("\n"))
+    findings = _odd_rows(odd, names, file, above, cut=cut is not False and not data.endswith(b"\n"))
     comma = delimiter == ";"
     return Table(file, tuple(names), table.columns, lines, findings, decimal_comma=comma)
 
 
 def _without_blank(table: pa.Table, lines: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.int64]]:
     """Drop lines without a single filled cell."""
-    blank = pc.equal(table.columns[0], "")
+    blank = _empty(table.columns[0])
     for column in table.columns[1:]:
         if not pc.any(blank).as_py():
             return table, lines
-        blank = pc.and_(blank, pc.equal(column, ""))
+        blank = pc.and_(blank, _empty(column))
     keep = np.asarray(pc.invert(blank))
     return table.filter(pa.array(keep)), lines[keep]
+
+
+def _empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.equal(column, "") if pa.types.is_string(column.type) else pc.is_null(column)
 
 
 def _odd_rows(
@@ -184,7 +199,8 @@ def _odd_rows(
     )
 
 
-def _refuse_unreadable(file: str, name: str, error: Exception) -> None:
+def refuse_unreadable(file: str, name: str, error: Exception) -> None:
+    """Refuse a file that its library cannot read."""
     reason = shorten(str(error).splitlines()[0] if str(error) else type(error).__name__)
     raise Refusal("unreadable_file", UNREADABLE, field="file", file=file, format=name, reason=reason) from error
 
@@ -195,7 +211,7 @@ def read_arrow(path: Path, options: ReadOptions) -> Table:
     try:
         table = pyarrow.feather.read_table(path) if feather else pq.read_table(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        _refuse_unreadable(path.name, "Feather" if feather else "Parquet", error)
+        refuse_unreadable(path.name, "Feather" if feather else "Parquet", error)
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
     return Table(path.name, tuple(table.column_names), table.columns, lines)
 
@@ -209,7 +225,7 @@ def read_excel(path: Path, options: ReadOptions) -> Table:
         rows = [[_cell(value) for value in row] for row in book.worksheets[0].iter_rows(values_only=True)]
         book.close()
     except Exception as error:  # noqa: BLE001  openpyxl raises whatever its XML and zip readers do
-        _refuse_unreadable(path.name, "Excel", error)
+        refuse_unreadable(path.name, "Excel", error)
     top = next((at for at, row in enumerate(rows) if any(row)), None)
     if top is None:
         raise Refusal("empty_file", EMPTY, field="file", file=path.name)

@@ -60,7 +60,8 @@ def numbered(table: Table, options: ReadOptions) -> RawBars:
         first = np.datetime64(options.first_day, "D")
     except ValueError as error:
         raise Refusal("bad_first_day", BAD_DAY, field="first_day", value=shorten(options.first_day)) from error
-    days = np.busday_offset(first, np.arange(len(table.lines)), roll="forward").astype("datetime64[ns]")
+    places = np.arange(options.first_row, options.first_row + len(table.lines))
+    days = np.busday_offset(first, places, roll="forward").astype("datetime64[ns]")
     made = read_wide(table, days, True, [], options)
     note = Finding("numbered_days", "note", params={"first": str(first), "calendar": "Mon–Fri"})
     return RawBars(made.file, made.line, made.symbol, made.time, made.fields, True, (*made.findings, note))

@@ -43,7 +43,6 @@ INNER = frozenset({"168.63.129.16"})
 MOST_HOPS = 5
 HOST = re.compile(r"[A-Za-z0-9._:-]+")
 MEGABYTE = 1024 * 1024
-CHUNK = 64 * 1024
 #: One wait for the other side; the whole answer has ``Network.seconds``.
 STEP_SECONDS = 30.0
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -186,7 +185,8 @@ class Network:
     def _body(self, response: httpx.Response, target: Path, host: str, deadline: float) -> Answer:
         digest, size = hashlib.sha256(), 0
         with target.open("wb") as file:
-            for block in response.iter_bytes(CHUNK):
+            # As it arrives: a server that trickles must not keep the deadline, or a stop, waiting for a full block.
+            for block in response.iter_bytes():
                 size += len(block)  # as unpacked: a small answer may be a large file
                 if size > self.limit:
                     raise Refusal("too_large", TOO_LARGE, status=413, host=host, most=self.limit // MEGABYTE)

@@ -172,7 +172,7 @@ def tables(
 
 def _arrow(source: Source, on_progress: Progress) -> Iterator[Table]:
     """Parquet by its row groups, Feather by its batches; a row's line is its number, counted from 1."""
-    from apps.marketdata.engine.readers.tables import _refuse_unreadable
+    from apps.marketdata.engine.readers.tables import refuse_unreadable
 
     at = 0
     try:
@@ -189,4 +189,4 @@ def _arrow(source: Source, on_progress: Progress) -> Iterator[Table]:
             on_progress(at / total, source.name, at)
             yield Table(source.name, tuple(piece.column_names), piece.columns, lines)
     except (pa.ArrowException, OSError, ValueError) as error:
-        _refuse_unreadable(source.name, "Parquet" if source.ending in (".parquet", ".pq") else "Feather", error)
+        refuse_unreadable(source.name, "Parquet" if source.ending in (".parquet", ".pq") else "Feather", error)
