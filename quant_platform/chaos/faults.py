@@ -17,8 +17,9 @@ import psutil
 
 from quant_platform.chaos.installation import Installation, PromiseBroken
 
-LOCKED_SECONDS = 10.0
-DROPS = 20
+#: Longer than a lease.
+LOCKED_SECONDS = 7.0
+DROPS = 10
 JUMP_SECONDS = 3600
 #: By then whoever looks at leases has looked with the new clock.
 NOTICED_SECONDS = 2.5
@@ -94,6 +95,47 @@ def kill_supervisor(here: Installation, pk: int) -> None:
     flows(here, pk, "killed supervisor", now["attempt"] + 1)
 
 
+def kill_idle(here: Installation, pk: int) -> None:
+    """Kill the cluster's processes while nothing runs: it may go deaf by this, and the supervisor has to notice."""
+    here.ask("command", pk, "pause")
+    now = reaches(here, pk, "paused", "pause before the kill")
+    (sentinel,) = here.service("launchers").children()
+    for process in sentinel.children():
+        process.kill()
+    here.ask("command", pk, "resume")
+    flows(here, pk, "killed idle launchers", now["attempt"] + 1)
+
+
+def cancel_what_hangs(here: Installation, pk: int) -> None:
+    """Cancel another training whose process cannot answer: it is ended."""
+    other = here.ask("start")
+    now = flows(here, other, "start of another")
+    os.kill(now["pid"], signal.SIGSTOP)
+    here.ask("command", other, "cancel")
+    reaches(here, other, "cancelled", "hard cancel")
+    here.until(lambda: not psutil.pid_exists(now["pid"]), "the stopped child's end")
+    flows(here, pk, "the other's end")
+
+
+def restart(here: Installation, pk: int) -> None:
+    """Stop the installation in order: the session is saved and goes on when it is started again."""
+    after = stopped_in_order(here, pk)
+    here.nothing_left()
+    here.serve()
+    flows(here, pk, "next start", after["attempt"] + 1)
+
+
+def stopped_in_order(here: Installation, pk: int) -> dict[str, Any]:
+    """Stop the installation and return where the session stands: saved, and back in the queue."""
+    said = here.ask("look", pk)["said"]
+    code, after = here.stop(), here.ask("look", pk)
+    if (code, after["status"], after["reason_code"], after["pid"]) != (0, "queued", "shutdown", None):
+        raise PromiseBroken(f"an orderly stop ended with {code} and left {after}")
+    if after["step"] < said:
+        raise PromiseBroken(f"step {said} was said, and an orderly stop saved {after['step']}")
+    return dict(after)
+
+
 def pause_and_resume(here: Installation, pk: int) -> None:
     child = here.ask("look", pk)["pid"]
     here.ask("command", pk, "pause")
@@ -128,7 +170,7 @@ def lock_database(here: Installation, pk: int) -> None:
         holder.execute("ROLLBACK")
     finally:
         holder.close()
-    flows(here, pk, "database locked 10 s")
+    flows(here, pk, "database locked")
 
 
 def cut_connections(here: Installation, pk: int) -> None:
@@ -243,10 +285,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill_warm", "kill -9 of the warm process", kill_warm),
     Fault("kill_web", "kill -9 of the web", kill_web),
     Fault("kill_cluster", "kill -9 of the whole cluster", kill_cluster),
+    Fault("kill_idle", "kill -9 of launchers that wait", kill_idle),
     Fault("kill_supervisor", "kill -9 of the supervisor, and a new start", kill_supervisor),
+    Fault("restart", "an orderly stop, and a new start", restart),
     Fault("pause", "pause and resume", pause_and_resume),
+    Fault("hang", "the cancel of a run that does not answer", cancel_what_hangs),
     Fault("stop", "a process frozen, overtaken and coming back", stop_and_come_back),
-    Fault("lock", "the database locked for 10 s", lock_database, "sqlite"),
+    Fault("lock", f"the database locked for {LOCKED_SECONDS:.0f} s", lock_database, "sqlite"),
     Fault("cut", "every database connection cut", cut_connections, "postgresql"),
     Fault("clock", "the clock an hour ahead and back", jump_clock),
     Fault("disk", "the disk full at a checkpoint", fill_disk),

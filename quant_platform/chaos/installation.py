@@ -41,6 +41,8 @@ class Installation:
     def __init__(self, folder: Path, database_url: str = "") -> None:
         self.folder, self.port, self.took = folder, free_port(), dict[str, float]()
         self.faults, self.others = folder / "faults", list[subprocess.Popen[bytes]]()
+        #: Processes beside the installation, which no fault may hit.
+        self.helpers = list[subprocess.Popen[str]]()
         self.faults.mkdir(exist_ok=True)
         self.sqlite = not database_url
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("QP_", "DJANGO_"))}
@@ -54,14 +56,14 @@ class Installation:
         self.console = subprocess.Popen(
             [sys.executable, "-m", "quant_platform.chaos.console"],
             env=self.env, cwd=BASE, text=True, start_new_session=True,  # A Ctrl-C is for whoever started us.
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log("console"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log("console"),
         )  # fmt: skip
-
+        self.helpers.append(self.console)
         if self.console.stdin is None or self.console.stdout is None:
             raise RuntimeError("the console has no pipes")
         self._input, self._output = self.console.stdin, self.console.stdout
 
-    def _log(self, name: str) -> Any:
+    def log(self, name: str) -> Any:
         return (self.folder / f"{name}.log").open("ab")
 
     def ask(self, name: str, *arguments: Any) -> Any:
@@ -78,15 +80,15 @@ class Installation:
 
     def serve_another(self) -> subprocess.Popen[bytes]:
         """Start a second worker, as on another host that shares database and folder."""
-        other = self._supervisor("--worker")
+        other = self._supervisor("--worker", QP_WARM_START="0")
         self.others.append(other)
         return other
 
-    def _supervisor(self, *arguments: str) -> subprocess.Popen[bytes]:
-        log = self._log("serve")
+    def _supervisor(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+        log = self.log("serve")
         return subprocess.Popen(  # noqa: S603 - our own interpreter and command
             [sys.executable, "manage.py", "serve", *arguments],
-            env=self.env, cwd=BASE, stdout=log, stderr=log, start_new_session=True,
+            env={**self.env, **settings}, cwd=BASE, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
     def healthy(self) -> bool:
@@ -115,12 +117,12 @@ class Installation:
     # -- processes -------------------------------------------------------------------------
 
     def processes(self) -> list[psutil.Process]:
-        """Return every living process of this installation except the console, by its environment."""
-        found = []
+        """Return every living process of this installation except its helpers, by its environment."""
+        found, helpers = [], {helper.pid for helper in self.helpers}
         for process in psutil.process_iter():
             try:
                 mine = process.environ().get("VAR_DIR") == str(self.folder)
-                if mine and process.pid != self.console.pid and process.status() != psutil.STATUS_ZOMBIE:
+                if mine and process.pid not in helpers and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
@@ -158,6 +160,9 @@ class Installation:
         self._input.close()
         self.console.wait(20)
         self._output.close()
+        for helper in self.helpers:
+            helper.kill()
+            helper.wait()
         for process in self.processes():
             try:
                 process.kill()

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quant_platform.chaos.faults import Fault, faults_for, flows, reaches
+from quant_platform.chaos.faults import Fault, faults_for, flows, stopped_in_order
 from quant_platform.chaos.installation import Installation, PromiseBroken, curves
+from quant_platform.chaos.undisturbed import Undisturbed
 
 PROMISES = {
     "recovered": "after every fault the session went on by itself, or as soon as it was told to",
@@ -57,7 +58,7 @@ def named(names: Sequence[str], database: str) -> list[Fault]:
 
 
 def run(here: Installation, faults: Sequence[Fault], seed: int, say: Callable[[str], None]) -> Report:
-    """Disturb one training with ``faults``, repeat it undisturbed, compare, and stop the installation.
+    """Disturb one training with ``faults``, stop the installation and compare with the same training undisturbed.
 
     ``here`` is prepared and served. A promise that does not hold ends the run and is in the report.
     """
@@ -71,6 +72,7 @@ def run(here: Installation, faults: Sequence[Fault], seed: int, say: Callable[[s
 
 def _disturb(here: Installation, faults: Sequence[Fault], report: Report, say: Callable[[str], None]) -> None:
     disturbed = here.ask("start")
+    undisturbed = Undisturbed(here, disturbed)
     flows(here, disturbed, "start")
     report.held["recovered"] = False
     for fault in faults:
@@ -78,28 +80,19 @@ def _disturb(here: Installation, faults: Sequence[Fault], report: Report, say: C
         fault.do(here, disturbed)
         report.done.append((fault.name, round(time.monotonic() - start, 2)))
         say(f"{fault.words}: {report.done[-1][1]:.1f} s")
+        undisturbed.reach(here.ask("look", disturbed)["said"])
     report.held["recovered"] = True
 
     flows(here, disturbed, "before the end")
-    here.ask("command", disturbed, "cancel")
-    reaches(here, disturbed, "cancelled", "cancel")
-    report.steps = reached = here.ask("look", disturbed)["said"]
-    say(f"{reached} steps disturbed; the same undisturbed")
-    whole = here.ask("start")
-    here.until(lambda: here.ask("look", whole)["said"] > reached, f"step {reached} undisturbed")
-    got, expected = curves(here.ask("log", disturbed)), curves(here.ask("log", whole))
-    report.held["log"] = True
-    for name, points in got.items():
-        if points != expected[name][: len(points)]:
-            raise PromiseBroken(f"the curve of {name} is not that of an undisturbed run")
-    report.held["curve"] = bool(got)
-    _stop(here, whole, report)
-
-
-def _stop(here: Installation, whole: int, report: Report) -> None:
-    code, after = here.stop(), here.ask("look", whole)
-    if (code, after["status"], after["reason_code"], after["pid"]) != (0, "queued", "shutdown", None):
-        raise PromiseBroken(f"an orderly stop ended with {code} and left {after}")
+    stopped_in_order(here, disturbed)
     report.held["stopped"] = True
     here.nothing_left()
     report.held["orphans"] = True
+    report.steps = here.ask("look", disturbed)["said"]
+    say(f"{report.steps} steps disturbed; the same undisturbed")
+    got, expected = curves(here.ask("log", disturbed)), undisturbed.curves(report.steps)
+    report.held["log"] = True
+    for name, points in got.items():
+        if points != expected.get(name, [])[: len(points)]:
+            raise PromiseBroken(f"the curve of {name} is not that of an undisturbed run")
+    report.held["curve"] = bool(got)

@@ -1,36 +1,25 @@
 """Everything that may break breaks, and a real training goes on to the same numbers.
 
-Each test is one installation and one training on real prices, with faults in a row; an undisturbed
-training then says what the curve should have been. Heavy: it runs on one database at a time.
+One installation and one training on real prices, with faults in a row; beside it the same training, undisturbed,
+says what the curve should have been. Heavy: it runs on one database at a time.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from quant_platform.chaos.faults import (
-    FAULTS,
-    faults_for,
-    flows,
-    kill_child,
-    kill_cluster,
-    kill_launcher,
-    kill_warm,
-    kill_web,
-    pause_and_resume,
-    reaches,
-)
+from quant_platform.chaos.faults import FAULTS, faults_for
 from quant_platform.chaos.installation import Installation, PromiseBroken, curves
 from quant_platform.chaos.runner import PROMISES, Report, named, run, sequence
+from quant_platform.chaos.undisturbed import Enough, Follower
 
 SERVER = os.environ.get("DATABASE_URL", "")
 DATABASE = "postgresql" if SERVER.startswith("postgres") else "sqlite"
@@ -38,11 +27,14 @@ heavy = [
     pytest.mark.faults,
     pytest.mark.skipif(sys.platform != "linux", reason="process groups tied to their parent need Linux"),
 ]
-#: What the second test breaks. What a database has no part in runs on SQLite alone.
-MORE = {
-    "sqlite": ["stop", "lock", "clock", "disk", "truncate", "socket", "worker"],
-    "postgresql": ["cut", "stop", "worker"],
-}
+#: What breaks, in this order. What a database has no part in runs on SQLite alone.
+IN_A_ROW = {
+    "sqlite": [
+        "kill_child", "kill_launcher", "kill_web", "pause", "hang", "kill_idle", "stop", "lock", "clock", "disk",
+        "truncate", "socket", "worker", "kill_cluster", "kill_warm", "restart", "kill_supervisor",
+    ],
+    "postgresql": ["kill_child", "kill_launcher", "kill_idle", "cut", "stop", "worker", "kill_cluster", "restart"],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -72,64 +64,11 @@ def here(tmp_path: Path, database: str) -> Iterator[Installation]:
         installation.close()
 
 
-def kill_one_by_one(here: Installation, pk: int) -> None:
-    """Kill the child, its launcher, the warm process, the web and the whole cluster; each time the points flow again."""
-    flows(here, pk, "start")
-    for kill in (kill_child, kill_launcher, kill_warm, kill_web, kill_cluster):
-        kill(here, pk)
-
-
-def cancel_a_stopped_child(here: Installation, pk: int) -> int:
-    """Return the last step said before the child, which cannot answer, was ended."""
-    now = flows(here, pk, "before the cancel")
-    os.kill(now["pid"], signal.SIGSTOP)
-    here.ask("command", pk, "cancel")
-    reaches(here, pk, "cancelled", "hard cancel")
-    here.until(lambda: not psutil.pid_exists(now["pid"]), "the stopped child's end")
-    return here.ask("look", pk)["said"]
-
-
-def kill_idle_workers(here: Installation) -> None:
-    """The cluster may go deaf by this; the supervisor has to notice."""
-    (sentinel,) = here.service("launchers").children()
-    for worker in sentinel.children():
-        worker.kill()
-
-
 class TestHeavy:
     pytestmark = heavy
 
-    def test_a_training_survives_everything_that_dies(self, here):
-        disturbed = here.ask("start")
-        kill_one_by_one(here, disturbed)
-        pause_and_resume(here, disturbed)
-        reached = cancel_a_stopped_child(here, disturbed)
-
-        kill_idle_workers(here)
-        whole = here.ask("start")
-        flows(here, whole, "killed idle workers")
-        here.until(lambda: here.ask("look", whole)["said"] > reached, f"step {reached} undisturbed")
-        assert here.ask("look", whole)["attempt"] == 1
-        expected, got = curves(here.ask("log", whole)), curves(here.ask("log", disturbed))
-        assert {"loss", "epsilon", "reward"} <= set(got)
-        for name, points in got.items():
-            assert points == expected[name][: len(points)], name
-
-        assert here.stop() == 0
-        after = here.ask("look", whole)
-        assert (after["status"], after["reason_code"], after["pid"]) == ("queued", "shutdown", None)
-        assert after["step"] >= reached
-        here.nothing_left()
-
-        here.serve()
-        flows(here, whole, "next start", after["attempt"] + 1)
-        here.stop(signal.SIGKILL)
-        here.nothing_left()
-        assert here.ask("look", whole)["status"] in {"queued", "running"}
-        print(json.dumps({"s": here.took}))
-
-    def test_a_training_survives_what_machines_do_to_it(self, here):
-        report = run(here, named(MORE[DATABASE], DATABASE), 0, print)
+    def test_a_training_survives_whatever_happens(self, here):
+        report = run(here, named(IN_A_ROW[DATABASE], DATABASE), 0, print)
         print(json.dumps(report.document() | {"s": here.took}))
         assert report.ok, report.broken
 
@@ -181,6 +120,22 @@ def test_a_curve_forgets_what_is_said_again():
         [3, 2, {"points": [{"step": 2, "values": {"loss": 2.0}}]}],
     ]
     assert curves(log) == {"loss": [(1, 1.0), (2, 2.0)]}
+
+
+def test_every_fault_is_in_the_row_of_a_database():
+    assert {*IN_A_ROW["sqlite"], *IN_A_ROW["postgresql"]} == {fault.name for fault in FAULTS}
+
+
+def test_the_undisturbed_run_goes_as_far_as_it_is_asked_to():
+    follower = Follower(io.StringIO("2\n1\n4\n"))
+
+    def train():
+        for step in range(1, 9):
+            follower.point(step, {"loss": 1 / step})
+
+    with pytest.raises(Enough):
+        train()
+    assert follower.curves == {"loss": [(step, 1 / step) for step in range(1, 5)]}
 
 
 def test_the_command_names_its_faults_and_refuses_what_the_database_cannot_suffer(capsys):
