@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,18 +60,32 @@ class Service:
     def dead(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
-    def descendants(self) -> list[psutil.Process]:
-        """Return the processes below this one, remembered for the time after its death."""
-        if self.process is not None and self.process.poll() is None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.group = psutil.Process(self.process.pid).children(recursive=True)
-        return self.group
+    def lives(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def kill_group(self) -> None:
         """End whatever is left of this service; sessions' children get the time to save."""
         if self.process is not None:
             signal_group(self.process, kill_number())
             self.process.wait()
+
+
+def remember(services: Sequence[Service]) -> None:
+    """Write down the processes below each service, for the time after its death.
+
+    One look at the machine's processes for all of them: it is done five times a second.
+    """
+    tops = {service.process.pid: service for service in services if service.process is not None and service.lives()}
+    groups: dict[int, list[psutil.Process]] = {pid: [] for pid in tops}
+    above = {pid: pid for pid in tops}
+    for process in psutil.Process().children(recursive=True):  # a parent comes before its children
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = above.get(process.ppid())
+            if top is not None and process.pid not in tops:
+                above[process.pid] = top
+                groups[top].append(process)
+    for pid, service in tops.items():
+        service.group = groups[pid]
 
 
 class Supervisor:
@@ -104,8 +118,7 @@ class Supervisor:
             self._stop()
 
     def _look(self) -> None:
-        for service in self.services:
-            service.descendants()
+        remember(self.services)
         if self.worker_died:
             self.worker_died = False
             self._doubt_cluster()
@@ -175,7 +188,8 @@ class Supervisor:
 
     def _end_sessions(self, cluster: Service) -> None:
         """Ask the sessions' own processes to save and stop, and wait for them."""
-        running = [process for process in cluster.descendants() if is_session(process)]
+        remember([cluster])
+        running = [process for process in cluster.group if is_session(process)]
         for process in running:
             try:
                 process.send_signal(signal.SIGTERM)

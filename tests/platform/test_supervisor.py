@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -32,7 +34,7 @@ class Process:
 def watch(tmp_path, monkeypatch):
     """A supervisor over a cluster that has run for a while; what it ended is in ``ended``."""
     cluster = Service("cluster", [], {}, 1.0, process=SimpleNamespace(poll=lambda: None, pid=1, wait=lambda: None))
-    monkeypatch.setattr(Service, "descendants", lambda self: self.group)
+    monkeypatch.setattr(module, "remember", lambda services: None)
     said, ended = [], []
     monkeypatch.setattr(module, "signal_group", lambda process, number: ended.append(number))
     found = Supervisor([cluster], tmp_path / "drain.1", said.append)
@@ -106,3 +108,26 @@ def test_without_a_supervisor_nobody_is_told(monkeypatch):
 
 def test_the_cluster_speaks_through_that_handler():
     assert any(isinstance(one, TellSupervisor) for one in logging.getLogger("django-q").handlers)
+
+
+def test_each_service_knows_what_is_below_it_and_remembers_it_after_its_death():
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    parent = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True, **pipes)
+    alone = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    one, two = (Service(name, [], {}, 1.0, process=process) for name, process in (("one", parent), ("two", alone)))
+    try:
+        parent.stdout.readline()
+        module.remember([one, two])
+        (below,) = one.group
+        assert below.name() == "sleep"
+        assert two.group == []
+        parent.kill()
+        parent.wait()
+        module.remember([one, two])
+        assert one.group == [below]
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        for process in (parent, alone):
+            process.kill()
+            process.communicate()

@@ -25,9 +25,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-#: What a training imports before its first point; the optimizer and the compiler import lazily otherwise.
+#: What a run imports before its first point.
 PRELOADED = (
-    "torch", "torch.optim.adam", "torch.optim.adamw", "torch._dynamo", "safetensors.torch", "numba",
+    "torch", "safetensors.torch", "numba",
     "apps.sessions.runner.child", "apps.sessions.jobs.training", "apps.sessions.jobs.backtest",
     "apps.strategies.engine.training.algorithmic", "apps.strategies.engine.training.portfolio",
     "apps.strategies.engine.backtesting",
