@@ -103,19 +103,17 @@ def main() -> None:
     django.setup()
     from django.db import connection
 
-    from apps.sessions.jobs.common import config_of, panel_of
+    from apps.sessions.jobs.training import trainer_of
     from apps.sessions.models import Session
     from apps.sessions.runner.process import be_modest
-    from apps.strategies.engine.registry import strategy_type
 
     be_modest()
     session = Session.objects.select_related("version__strategy", "dataset").get(pk=int(sys.argv[1]))
-    config, panel = config_of(session), panel_of(session)
-    train = strategy_type(session.version.strategy.type).load("train")
+    train = trainer_of(session)
     connection.close()  # The faults of the database are not for it.
     follower = Follower(sys.stdin)
     with suppress(Enough):
-        train(config, panel, follower, None)
+        train(follower, None)
     json.dump(follower.curves, sys.stdout)
 
 

@@ -35,7 +35,7 @@ DECLARED: tuple[Setting, ...] = (
         "Where a session runs: its own process, or the worker itself.",
         ("process", "inline"),
     ),
-    Setting("QP_WARM_START", "bool", True, "Keep a process warm that starts sessions at once (Linux; about 300 MB)."),
+    Setting("QP_WARM_START", "bool", True, "Keep a process warm that starts sessions at once (Linux; about 350 MB)."),
     Setting("SLOTS", "int", 0, "Sessions that may run at once; 0 means min(cores, RAM / 2 GB, 8)."),
     Setting("QP_EVENT_FLUSH_MS", "int", 40, "Longest time a live point waits before it is written, in ms."),
     Setting("QP_PUSH_MS", "int", 25, "Shortest time between two live frames of a session, in ms."),

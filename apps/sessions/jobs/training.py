@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from apps.sessions.models import Session
 from apps.sessions.runner.process import imported
 from apps.sessions.runner.sink import DbSink
 from apps.sessions.selectors import session_folder
+from apps.strategies.engine.ports import Resume, Sink, TrainResult
 from apps.strategies.engine.registry import strategy_type
 from apps.strategies.models import TrialKind
 from apps.strategies.services import stage_reached
@@ -19,9 +21,7 @@ from apps.strategies.trials import trial_begin, trial_counts
 
 def run(session: Session, sink: DbSink) -> dict[str, Any]:
     """Train, continuing from the newest checkpoint, and return the session's result columns."""
-    kind = strategy_type(session.version.strategy.type)
-    config, panel = config_of(session), panel_of(session)
-    train = kind.load("train")
+    train = trainer_of(session)
     imported()
     capsule_record(session)
     if session.verifies_id is None:
@@ -30,7 +30,7 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
     if session.attempt > 1:
         sink.rewind(resume.step if resume else -1)
         sink.log(f"Attempt {session.attempt} continues from step {resume.step if resume else 0}.")
-    result = train(config, panel, sink, resume, venue_of(session))
+    result = train(sink, resume)
     document = asdict(result)
     write_json(session_folder(session.pk) / "result.json", document)
     if session.verifies_id is None:
@@ -42,6 +42,13 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
         "result_sharpe": result.test.get("sharpe"),
         "out_of_sample": bool(result.test),
     }
+
+
+def trainer_of(session: Session) -> Callable[[Sink, Resume | None], TrainResult]:
+    """Return the trainer of a session with its configuration, data and market: it takes a sink and where to resume."""
+    train = strategy_type(session.version.strategy.type).load("train")
+    config, panel, venue = config_of(session), panel_of(session), venue_of(session)
+    return lambda sink, resume: train(config, panel, sink, resume, venue)
 
 
 def _count(session: Session) -> None:
