@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 CONFIG = {"symbol": "AAPL", "episodes": 200, "hidden": 16, "window": 5, "batch": 16}
@@ -110,6 +112,25 @@ def cut_connections() -> int:
         return int(cursor.fetchone()[0])
 
 
+def unlocked(pk: int) -> bool:
+    """Tell whether nobody holds the database's write lock (SQLite) or the session's row (PostgreSQL)."""
+    from django.db import OperationalError, connection, transaction
+
+    from apps.sessions.models import Session
+
+    try:
+        if connection.vendor == "sqlite":
+            other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)
+            with closing(other):
+                other.execute("BEGIN IMMEDIATE")
+            return True
+        with transaction.atomic():
+            Session.objects.select_for_update(nowait=True, of=("self",)).get(pk=pk)
+    except (OperationalError, sqlite3.OperationalError):
+        return False
+    return True
+
+
 def said_at(pk: int) -> float:
     """Return the time of the newest row of the log, in seconds since 1970, on the clock of who wrote it."""
     from apps.sessions.models import SessionEvent
@@ -118,7 +139,8 @@ def said_at(pk: int) -> float:
 
 
 CALLS: tuple[Callable[..., Any], ...] = (
-    prepare, start, command, look, log, wait_of, token, drain, newest_checkpoint, said_at, cut_connections,
+    prepare, start, command, look, log, wait_of, token, drain, newest_checkpoint, said_at, unlocked,
+    cut_connections,
 )  # fmt: skip
 
 

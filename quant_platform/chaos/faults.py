@@ -106,11 +106,28 @@ def kill_idle(here: Installation, pk: int) -> None:
     flows(here, pk, "killed idle launchers", now["attempt"] + 1)
 
 
+def freeze(here: Installation, pk: int, *pids: int) -> list[psutil.Process]:
+    """Stop processes at a moment when they hold no lock: one that is stopped within a transaction stops all others."""
+    processes = [psutil.Process(pid) for pid in pids]
+
+    def without_lock() -> bool:
+        for process in processes:
+            process.suspend()
+        if here.ask("unlocked", pk):
+            return True
+        for process in processes:
+            process.resume()
+        return False
+
+    here.until(without_lock, "a moment without a lock")
+    return processes
+
+
 def cancel_what_hangs(here: Installation, pk: int) -> None:
     """Cancel another training whose process cannot answer: it is ended."""
     other = here.ask("start")
     now = flows(here, other, "start of another")
-    os.kill(now["pid"], signal.SIGSTOP)
+    freeze(here, other, now["pid"])
     here.ask("command", other, "cancel")
     reaches(here, other, "cancelled", "hard cancel")
     here.until(lambda: not psutil.pid_exists(now["pid"]), "the stopped child's end")
@@ -148,9 +165,7 @@ def pause_and_resume(here: Installation, pk: int) -> None:
 def stop_and_come_back(here: Installation, pk: int) -> None:
     """Freeze child and launcher until another attempt has taken over, then let both come back."""
     now = here.ask("look", pk)
-    frozen = [psutil.Process(now["pid"]), psutil.Process(launcher_of(now))]
-    for process in frozen:
-        process.suspend()
+    frozen = freeze(here, pk, now["pid"], launcher_of(now))
     try:
         flows(here, pk, "stopped child", now["attempt"] + 1)
     finally:

@@ -48,6 +48,7 @@ class Installation:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("QP_", "DJANGO_"))}
         self.env = {
             **kept, "VAR_DIR": str(folder), "DATABASE_URL": database_url, "QP_ENV": "development", "SLOTS": "2",
+            "QP_WEB_PROCESSES": "1",  # The web that is killed is all of it.
             "SESSION_RUNNER": "process", "LOG_LEVEL": "WARNING", "QP_CHECKPOINT_SECONDS": "0.5",
             "QP_DISK_RESERVE_MB": "1", "QP_RETRY_SECONDS": "1", "QP_RETRY_LIMIT": "20",
             "PYTHONPATH": str(PLUG), "FAULT_FOLDER": str(self.faults),

@@ -14,6 +14,7 @@ from django.core.management import call_command
 
 from apps.sessions.runner import process
 from quant_platform.supervisor.supervisor import services
+from quant_platform.supervisor.web import Web
 
 NO_WEB = (
     "allauth",
@@ -59,7 +60,7 @@ assert "torch" in sys.modules
 
 
 def test_only_the_web_has_the_settings_of_the_web(tmp_path):
-    made = services(Path(settings.BASE_DIR), web=True, worker=True, bind="127.0.0.1", port=1, drain_file=tmp_path / "d")
+    made = services(Path(settings.BASE_DIR), drain_file=tmp_path / "d", web=Web("127.0.0.1", 1), worker=True)
     slim = {
         one.name for one in made if one.environment.get("DJANGO_SETTINGS_MODULE") == "quant_platform.settings.child"
     }
