@@ -49,6 +49,7 @@ class Installation:
         self.env = {
             **kept, "VAR_DIR": str(folder), "DATABASE_URL": database_url, "QP_ENV": "development", "SLOTS": "2",
             "QP_WEB_PROCESSES": "1",  # The web that is killed is all of it.
+            "QP_CPU_BUSY_SECONDS": "86400",  # Two sessions run at once, also on a machine that others keep busy.
             "SESSION_RUNNER": "process", "LOG_LEVEL": "WARNING", "QP_CHECKPOINT_SECONDS": "0.5",
             "QP_DISK_RESERVE_MB": "1", "QP_RETRY_SECONDS": "1", "QP_RETRY_LIMIT": "20",
             "PYTHONPATH": str(PLUG), "FAULT_FOLDER": str(self.faults),
