@@ -149,12 +149,17 @@ def _count_of(queryset: Any, compiler: Any) -> tuple[str, Sequence[Any]] | None:
     def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         raise _Written(sql, params)
 
+    connection = connections[queryset.db]
+    # What is not executed is not to be counted among a page's statements.
+    logged, connection.force_debug_cursor = connection.force_debug_cursor, False
     try:
-        with connections[queryset.db].execute_wrapper(keep):
+        with connection.execute_wrapper(keep):
             queryset.count()
     except _Written as written:
         sql, params = written.args
         return sql, params
+    finally:
+        connection.force_debug_cursor = logged
     return None
 
 

@@ -24,7 +24,7 @@ BENCHMARKS: dict[str, str] = {
     "features": "quant_platform.bench.features:rows",
     "load": "quant_platform.bench.features:load_rows",
     "quotes": "quant_platform.bench.quotes:rows",
-    "signals": "quant_platform.bench.features:ic_rows",
+    "signals": "quant_platform.bench.features:signal_rows",
     "historical": "quant_platform.bench.historical:rows",
     "import": "quant_platform.bench.imports:rows",
 }

@@ -99,12 +99,13 @@ class TestRanking:
         rng = np.random.default_rng(seed)
         options = TopkOptions(topk=3, n_drop=1, hold_thresh=0, account=1e9, trade_unit=None)
         account = topk._Account(options, rounding=False)
-        everybody, price = np.ones(8, dtype=bool), np.full(8, 10.0)
+        everybody, price = [True] * 8, [10.0] * 8
         held: list[int] = []
         for _ in range(40):
             score = rng.random(8)
-            topk._trade(account, score, price, np.ones(8), everybody, everybody)
-            sold, bought = exchange(held, np.argsort(-score, kind="stable").tolist(), score, 3, 1)
+            order = np.argsort(-score, kind="stable").tolist()
+            topk._trade(account, order, everybody, price, [1.0] * 8, everybody, everybody)
+            sold, bought = exchange(held, order, score, 3, 1)
             held = [one for one in held if one not in sold] + bought
             assert set(held) == set(account.amount)
 

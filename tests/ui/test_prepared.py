@@ -74,6 +74,15 @@ def test_it_is_written_once_and_asks_the_database_each_time(alice, monkeypatch):
     assert len(asked) == 2
 
 
+def test_writing_a_count_is_no_statement_of_the_page(alice, django_assert_num_queries):
+    @prepared
+    def everybody_but(pk: int):
+        return User.objects.exclude(pk=pk)
+
+    with django_assert_num_queries(1):
+        assert everybody_but.count(alice.pk) == 0
+
+
 def test_a_value_that_is_not_compared_is_refused():
     @prepared
     def cut(most: int):

@@ -1,9 +1,10 @@
-"""pyqlib: Alpha158, rolling operators, loading and IC on a folder in its own layout, one kernel."""
+"""pyqlib: Alpha158, rolling operators, loading, IC and Top-k dropout on a folder in its own layout, one kernel."""
 
 import json
 import sys
 import tempfile
 import warnings
+from contextlib import redirect_stdout
 
 try:
     import pandas as pd
@@ -47,3 +48,29 @@ elif kind == "ic":
     score = pd.Series(score.to_numpy(), index=index)
     label = pd.Series(label.to_numpy(), index=index)
     answer(lambda: float(calc_ic(score, label)[0].mean()))
+elif kind == "topk":
+    import gymnasium
+    import numpy as np
+
+    # Its strategies name a class of gym, which is not installed here (ADR 0002); gymnasium took its place.
+    sys.modules["gym"], sys.modules["gym.spaces"] = gymnasium, gymnasium.spaces
+    with redirect_stdout(sys.stderr):  # it says which models it lacks, and our answers go there
+        from qlib.contrib.evaluate import backtest_daily
+        from qlib.contrib.strategy import TopkDropoutStrategy
+
+    days = pd.DatetimeIndex(D.calendar())
+    scores = np.load(sys.argv[3])
+    index = pd.MultiIndex.from_product([days, sorted(symbols)], names=["datetime", "instrument"])
+    signal = pd.Series(scores.ravel(), index=index, name="score")
+    exchange = {"freq": "day", "deal_price": "close", "trade_unit": None, **json.loads(sys.argv[4])}
+
+    def trade():
+        strategy = TopkDropoutStrategy(signal=signal, topk=10, n_drop=2)
+        with redirect_stdout(sys.stderr):
+            report, _ = backtest_daily(
+                start_time=days[1], end_time=days[-2], strategy=strategy, account=1e8,
+                benchmark=pd.Series(0.0, index=days), exchange_kwargs=exchange,
+            )  # fmt: skip
+        return float(report["account"].iloc[-1])
+
+    answer(trade)

@@ -114,17 +114,26 @@ def topk_dropout(
     ``factor`` (T, S) is adjusted over raw price; where it is missing for any price nothing is rounded.
     ``change`` (T, S) is the day's change, against which the limit is held.
     """
-    traded_at = np.isfinite(close)
+    traded = np.isfinite(close)
     factors = np.ones_like(close) if factor is None else factor
-    rounding = factor is None or not np.isnan(factors[traded_at]).any()
-    account = _Account(options, rounding)
+    account = _Account(options, factor is None or not np.isnan(factors[traded]).any())
+    buyable, sellable = _open(traded, change, options)
+    # Plain lists: a day touches a dozen values one by one, which arrays answer ten times slower.
+    known = ~np.isnan(scores)
+    order = np.argsort(np.where(known, -scores, np.inf), axis=1, kind="stable")
+    days = list(zip(
+        order.tolist(), known.tolist(), price[1:].tolist(), factors[1:].tolist(), buyable[1:].tolist(),
+        sellable[1:].tolist(), strict=False,
+    ))  # fmt: skip
+    scored: list[bool] = np.any(np.isfinite(scores), axis=1).tolist()
+    lasts: list[list[float]] = _last_prices(close, traded, first).tolist()
     rows: list[tuple[float, ...]] = []
-    before, last = options.account, np.zeros(close.shape[1])
+    before = options.account
     for t in range(first, len(close)):
         account.traded = account.paid = 0.0
-        if t > 0 and np.isfinite(scores[t - 1]).any():
-            _trade(account, scores[t - 1], price[t], factors[t], *_open(traded_at[t], change, t, options))
-        last = np.where(traded_at[t], close[t], last)
+        if t > 0 and scored[t - 1]:
+            _trade(account, *days[t - 1])
+        last = lasts[t - first]
         value = float(sum(amount * last[s] for s, amount in account.amount.items()))
         for s in account.days:
             account.days[s] += 1
@@ -138,31 +147,39 @@ def topk_dropout(
     return TopkResult(*(np.ascontiguousarray(table[:, i]) for i in range(8)))
 
 
+def _last_prices(close: Floats, traded: NDArray[np.bool_], first: int) -> Floats:
+    """Return the last close known on each day from ``first`` on; 0 before the first one."""
+    seen = np.where(traded[first:], np.arange(len(close) - first)[:, None], -1)
+    rows = np.maximum.accumulate(seen, axis=0)
+    return np.where(rows < 0, 0.0, np.take_along_axis(close[first:], np.maximum(rows, 0), axis=0))
+
+
 def _open(
-    traded: NDArray[np.bool_], change: Floats | None, t: int, options: TopkOptions
+    traded: NDArray[np.bool_], change: Floats | None, options: TopkOptions
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which instruments may be bought and which sold on day ``t``."""
+    """Return which instruments may be bought and which sold on each day."""
     limit = options.limit_threshold
     if limit is None or change is None:
         return traded, traded
     with np.errstate(invalid="ignore"):
-        up, down = change[t] >= limit, change[t] <= -limit
+        up, down = np.greater_equal(change, limit), np.less_equal(change, -limit)
     if options.forbid_all_trade_at_limit:
-        return traded & ~up & ~down, traded & ~up & ~down
+        free = traded & ~up & ~down
+        return free, free
     return traded & ~up, traded & ~down
 
 
 def _trade(
-    account: _Account, score: Floats, price: Floats, factor: Floats,
-    buyable: NDArray[np.bool_], sellable: NDArray[np.bool_],
+    account: _Account, order: list[int], known: list[bool], price: list[float], factor: list[float],
+    buyable: list[bool], sellable: list[bool],
 ) -> None:  # fmt: skip
-    options = account.options
-    order = [int(s) for s in np.argsort(-np.where(np.isnan(score), -np.inf, score), kind="stable")]
-    held = list(account.amount)
-    last = [s for s in order if s in account.amount]
-    fresh = [s for s in order if s not in account.amount and not math.isnan(score[s])]
+    """Trade a day; ``order`` are the instruments by the score of the day before, best first, ``known`` those scored."""
+    options, amounts = account.options, account.amount
+    held = list(amounts)
+    last = [s for s in order if s in amounts]
+    fresh = [s for s in order if s not in amounts and known[s]]
     today = fresh[: max(options.n_drop + options.topk - len(last), 0)]
-    together = set(last) | set(today)
+    together = {*last, *today}
     combined = [s for s in order if s in together]
     worst = set(combined[-options.n_drop :]) if options.n_drop else set()
     sell = [s for s in last if s in worst]
@@ -170,9 +187,8 @@ def _trade(
     chosen = set(sell)
     for s in held:
         if s in chosen and sellable[s] and account.days[s] >= options.hold_thresh:
-            account.sell(s, float(price[s]))
+            account.sell(s, price[s])
     money = account.cash * options.risk_degree / len(buy) if buy else 0.0
     for s in buy:
         if buyable[s]:
-            wanted = account.rounded(money / float(price[s]), float(factor[s]))
-            account.buy(s, wanted, float(price[s]), float(factor[s]))
+            account.buy(s, account.rounded(money / price[s], factor[s]), price[s], factor[s])
