@@ -31,6 +31,7 @@ LAUNCHERS = "from apps.sessions.management.commands import launchers, reap; [imp
 TRAINING = """
 import apps.sessions.jobs.training, apps.sessions.management.commands.run_session, apps.sessions.runner.child
 import apps.strategies.engine.training.algorithmic, apps.strategies.engine.training.portfolio
+import apps.strategies.engine.envs.ruled_portfolio, apps.strategies.engine.envs.ruled_trading
 """
 
 

@@ -18,7 +18,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction
 from apps.marketdata.engine.tradability import reference_close, suspended
 from apps.strategies.engine.config_base import StrategyConfig
-from apps.trading.engine.backtest import Bars
+from apps.trading.engine.backtest.bars import Bars
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.ledger import trades_of

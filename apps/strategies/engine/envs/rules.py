@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from apps.strategies.engine.execution import Ruled
-from apps.trading.engine.backtest.market import Market
-from apps.trading.engine.backtest.permits import SAME
+from apps.trading.engine.backtest.market import SAME, Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.rules.schedule import BOTH, MARKET_ORDER, MOST_SOLD, SELL, SHARE_SOLD
 

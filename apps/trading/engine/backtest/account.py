@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.trading.engine.backtest.run import Bars
+from apps.trading.engine.backtest.bars import Bars
 from apps.trading.engine.ledger import LEDGER
 
 Row = tuple[int, int, int, int, float, float, float]

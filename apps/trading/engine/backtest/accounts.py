@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest import run
+from apps.trading.engine.backtest.bars import Bars
 from apps.trading.engine.backtest.kernel import simulate
 from apps.trading.engine.backtest.market import Market, Rules
 from apps.trading.engine.backtest.options import REFUSALS, Options, Result
-from apps.trading.engine.backtest.run import Bars
 from apps.trading.engine.backtest.weights import rebalance
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.ledger import LEDGER

@@ -12,11 +12,11 @@ from bisect import bisect_right
 import numpy as np
 
 from apps.trading.engine.backtest.account import Account, Prices
-from apps.trading.engine.backtest.market import Event, Market
+from apps.trading.engine.backtest.market import SAME, Event, Market
 from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
 from apps.trading.engine.backtest.own_rules import NEVER, moved, owed_by_bar, own_rules, session_starts, whole_steps
-from apps.trading.engine.backtest.permits import SAME, after_event, child_of, inside, levied, whole_lots
+from apps.trading.engine.backtest.permits import after_event, child_of, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
 from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.day import within_cage

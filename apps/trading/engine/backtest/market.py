@@ -17,6 +17,8 @@ from apps.trading.engine.rules.boards import Board
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+#: A price this part away from a limit is the limit: prices divided by a factor are not exact.
+SAME = 1e-6
 #: Days of a year as lenders of shares count.
 YEAR = 360.0
 #: Where no board is known: any quantity, the same day, nothing charged.

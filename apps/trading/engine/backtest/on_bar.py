@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.trading.engine.backtest.account import Prices
+from apps.trading.engine.backtest.bars import Bars
 from apps.trading.engine.backtest.broker import Broker
 from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.backtest.options import (
@@ -28,7 +29,7 @@ from apps.trading.engine.backtest.options import (
     Result,
 )
 from apps.trading.engine.backtest.orders import Kind, Order, Slippage
-from apps.trading.engine.backtest.run import Bars, check_days
+from apps.trading.engine.backtest.run import check_days
 from apps.trading.engine.costs import Costs
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_

@@ -11,11 +11,10 @@ from typing import Any
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine import costs
+from apps.trading.engine.backtest.market import SAME
 from apps.trading.engine.rules.schedule import BOTH, MARKET_ORDER, MOST_SOLD, SELL, SHARE_SOLD
 
 order_fee = compiled(costs.order_fee)
-#: A price this part away from a limit is the limit: prices divided by a factor are not exact.
-SAME = 1e-6
 
 
 @compiled
