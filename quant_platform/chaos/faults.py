@@ -18,8 +18,8 @@ import psutil
 from quant_platform.chaos.installation import Installation, PromiseBroken
 
 #: Longer than a lease.
-LOCKED_SECONDS = 7.0
-DROPS = 10
+LOCKED_SECONDS = 10.0
+DROPS = 20
 JUMP_SECONDS = 3600
 #: By then whoever looks at leases has looked with the new clock.
 NOTICED_SECONDS = 2.5
