@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -27,22 +26,11 @@ SORTS = {
 
 
 @dataclass(frozen=True)
-class ConnectionRow:
-    """One open socket. ``activity`` is when its other end last said something, an answer to the heartbeat
-    included; ``waiting`` messages are on their way to it, ``overflows`` counts how often it was too slow."""
+class ConnectionRow(Seat):
+    """An open socket with the name of its user. ``activity`` is when its other end last said something, an answer to
+    the heartbeat included."""
 
-    id: str
-    user: str
-    user_id: int
-    address: str
-    agent: str
-    protocol: str
-    sessions: tuple[int, ...]
-    opened: datetime
-    activity: datetime
-    sent: int
-    waiting: int
-    overflows: int
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ def connection_list(sort: str = "") -> QuerySet[LiveConnection]:
 
 def connection_rows(found: Iterable[LiveConnection]) -> list[ConnectionRow]:
     """Return ``found`` for a page: as of now where this process holds them, else as of their process's last beat."""
-    return [_row(one.user.username, _seat(one)) for one in found]
+    return [ConnectionRow(user=one.user.username, **vars(_seat(one))) for one in found]
 
 
 def _seat(row: LiveConnection) -> Seat:
@@ -79,10 +67,6 @@ def _seat(row: LiveConnection) -> Seat:
         row.pk, row.user_id, row.address, row.agent, row.protocol, tuple(row.sessions), row.opened, row.activity,
         row.sent, row.waiting, row.overflows,
     )  # fmt: skip
-
-
-def _row(user: str, seat: Seat) -> ConnectionRow:
-    return ConnectionRow(user=user, **vars(seat))
 
 
 def live_figures() -> LiveFigures:
