@@ -23,7 +23,7 @@ from apps.marketdata.engine.assemble import RawBars
 from apps.marketdata.engine.readers.clock import Times, Where, bar_times, parse_times
 from apps.marketdata.engine.readers.numbers import parse_numbers
 from apps.marketdata.engine.readers.options import MEGABYTE, ReadOptions
-from apps.marketdata.engine.readers.tables import TOO_LARGE, UNREADABLE, Table, _cells, decode
+from apps.marketdata.engine.readers.tables import TOO_LARGE, UNREADABLE, Table, decode, read_cells
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -147,7 +147,7 @@ def _together(
     beside_trades: bool,
 ) -> RawBars:  # fmt: skip
     texts = [text if text.endswith("\n") or len(group) == 1 else f"{text}\n" for _member, text in group]
-    table = _cells("".join(texts), ",", names, path.name, 0)
+    table = read_cells("".join(texts), ",", names, path.name, 0)
     starts = np.cumsum([0, *(text.count("\n") for text in texts[:-1])])
     member = np.searchsorted(starts, table.lines, side="left") - 1
     table = replace(table, lines=table.lines - starts[member])

@@ -22,10 +22,10 @@ from apps.marketdata.engine.readers.tables import (
     BAD_GZIP,
     DELIMITERS,
     Table,
-    _cells,
-    _first_line,
     decode,
+    first_line,
     header_of,
+    read_cells,
     read_excel,
     refuse_unreadable,
 )
@@ -84,13 +84,13 @@ def _text(path: Path, options: ReadOptions) -> Table:
     if len(head) == HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1] or head
     text = decode(head, path.name).replace("\r\n", "\n").replace("\r", "\n")
-    start, above = _first_line(text, path.name)
+    start, above = first_line(text, path.name)
     lines = text[start:].split("\n", ROWS + 1)
     delimiter = max(DELIMITERS, key=lines[0].count)
     second = lines[1] if len(lines) > 1 else ""
     names, headed = header_of(lines[0], second, delimiter, options, path.name, above + 1)
     body = "\n".join(lines[1 if headed else 0 : ROWS + 1]) + "\n"
-    return _cells(body, delimiter, names, path.name, above + headed)
+    return read_cells(body, delimiter, names, path.name, above + headed)
 
 
 def _arrow(path: Path, options: ReadOptions) -> Table:

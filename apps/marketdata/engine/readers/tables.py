@@ -84,13 +84,13 @@ def decode(data: bytes, file: str, above: int = 0) -> str:
 def read_text(path: Path, options: ReadOptions) -> Table:
     """Read delimited text; every line must have as many cells as the header, but a cut last one."""
     text = decode(read_bytes(path, options.limit_bytes), path.name).replace("\r\n", "\n").replace("\r", "\n")
-    start, above = _first_line(text, path.name)
+    start, above = first_line(text, path.name)
     first = text[start:].split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=first.count)
     rest = text[start + len(first) + 1 :]
     names, headed = header_of(first, rest.split("\n", 1)[0], delimiter, options, path.name, above + 1)
     body, line = (rest, above + 1) if headed else (text[start:], above)
-    table = _cells(body, delimiter, names, path.name, line, numeric=numeric_columns(names, options.mapping))
+    table = read_cells(body, delimiter, names, path.name, line, numeric=numeric_columns(names, options.mapping))
     if headed or options.columns:
         return table
     note = Finding("no_header", "note", params={"columns": ", ".join(names)})
@@ -112,7 +112,7 @@ def header_of(
     return guessed, False
 
 
-def _first_line(text: str, file: str) -> tuple[int, int]:
+def first_line(text: str, file: str) -> tuple[int, int]:
     """Return the offset of the first line that is neither blank nor a comment, and the lines above it."""
     start = above = 0
     for line in text.split("\n"):
@@ -126,7 +126,7 @@ def _looks_like_data(cells: Sequence[str]) -> bool:
     return any(cell[:1].isdigit() for cell in cells)
 
 
-def _cells(
+def read_cells(
     body: str | bytes, delimiter: str, names: Sequence[str], file: str, above: int, *, cut: bool | None = None,
     numeric: Collection[int] = (),
 ) -> Table:  # fmt: skip
@@ -150,7 +150,7 @@ def _cells(
     except pa.ArrowInvalid as error:
         if numeric and "Empty CSV" not in str(error):
             # A word, a thousands separator, a broken line: as text the cell can be cleaned, or named.
-            return _cells(data, delimiter, names, file, above, cut=cut)
+            return read_cells(data, delimiter, names, file, above, cut=cut)
         if "Empty CSV" not in str(error):
             refuse_unreadable(file, "CSV", error)
         table = pa.table({name: pa.array([], pa.string()) for name in positions})

@@ -21,10 +21,10 @@ from apps.marketdata.engine.readers.tables import (
     BAD_GZIP,
     DELIMITERS,
     Table,
-    _cells,
-    _first_line,
     decode,
+    first_line,
     header_of,
+    read_cells,
     refuse_unreadable,
 )
 from apps.marketdata.engine.streaming import spool
@@ -130,7 +130,7 @@ def _parsed(data: bytes, options: ReadOptions, head: Head, file: str, above: int
     if head.names:
         return _split(data, options, head, file, above), count
     text = data.decode()
-    start, skipped = _first_line(text, file)
+    start, skipped = first_line(text, file)
     first, _, rest = text[start:].partition("\n")
     head.delimiter = max(DELIMITERS, key=first.count)
     head.names, headed = header_of(
@@ -155,7 +155,9 @@ def _utf8(data: bytes, file: str, above: int) -> bytes:
 
 
 def _split(data: bytes, options: ReadOptions, head: Head, file: str, above: int) -> Table:
-    return _cells(data, head.delimiter, head.names, file, above, numeric=numeric_columns(head.names, options.mapping))
+    return read_cells(
+        data, head.delimiter, head.names, file, above, numeric=numeric_columns(head.names, options.mapping)
+    )
 
 
 def _tables(file: Path, offset: int) -> Iterator[Block]:

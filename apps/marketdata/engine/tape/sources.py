@@ -18,7 +18,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 from apps.marketdata.engine.readers.options import MEGABYTE, Progress, ReadOptions
-from apps.marketdata.engine.readers.tables import BAD_GZIP, DELIMITERS, TOO_LARGE, Table, _cells, decode
+from apps.marketdata.engine.readers.tables import BAD_GZIP, DELIMITERS, TOO_LARGE, Table, decode, read_cells
 from apps.marketdata.engine.tape.model import CHUNK_ROWS
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -163,7 +163,7 @@ def tables(
         delimiter = delimiter or max(DELIMITERS, key=body.split("\n", 1)[0].count)
         if not body.strip():
             continue
-        table = _cells(body, delimiter, names, source.name, above)
+        table = read_cells(body, delimiter, names, source.name, above)
         cut = next((finding for finding in table.findings if finding.check == "truncated_file"), None)
         if cut is not None:
             raise Refusal("truncated_file", TRUNCATED, field="file", file=source.name, line=cut.line, **cut.params)
