@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -10,6 +11,7 @@ from apps.sessions.live import connection, tailer
 from apps.sessions.live.curves import forget_all
 from apps.sessions.live.presence import presence
 from tests.sessions.live_fixtures import make_session
+from tests.sessions.sockets import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,10 @@ async def no_socket_is_left():
         if one.task is not None:
             one.task.cancel()
             await asyncio.gather(one.task, return_exceptions=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):  # A consumer that was collected leaves in a thread.
+            while connection.connections or presence.seats:
+                await asyncio.sleep(0.01)
     assert not connection.connections
     assert not presence.seats
 
