@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "quant_platform.settings")
 os.environ["QP_WEB_PROCESS"] = "1"  # Processes of the web pool their database connections.
 django.setup(set_prefix=False)
 
+from apps.sessions.limits import gpus  # noqa: E402
 from apps.sessions.live.access import SameSite  # noqa: E402
 from apps.sessions.live.keeper import Keeper  # noqa: E402
 from apps.sessions.routing import websocket_urlpatterns  # noqa: E402
@@ -31,6 +32,7 @@ application = ProtocolTypeRouter(
 
 def begin() -> None:
     """Do what only a process that serves does; whoever else imports this module serves nothing."""
+    gpus()  # Whoever starts a run asks for them; opening the line takes a while.
     # What is loaded stays: looking through it for garbage held up requests for a tenth of a second, and each stop.
     gc.freeze()
     Keeper().start()

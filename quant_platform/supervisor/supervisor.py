@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from apps.sessions.runner.children import SLIM_SETTINGS, SOCKET_VARIABLE, can_fork, child_variables
+from apps.sessions.runner.children import RUN_SESSION, SLIM_SETTINGS, SOCKET_VARIABLE, can_fork, child_variables
 from apps.sessions.runner.process import kill_number, signal_group, suspicion_file
 from quant_platform.supervisor.web import Web
 
@@ -206,7 +206,7 @@ class Supervisor:
 def is_session(process: psutil.Process) -> bool:
     """Tell whether a descendant of the cluster, or of the warm process, runs a session or an import."""
     try:
-        return bool({"run_session", "run_import", "warm_children"} & set(process.cmdline()))
+        return bool({RUN_SESSION, "run_import", "warm_children"} & set(process.cmdline()))
     except psutil.Error:
         return False
 

@@ -29,7 +29,7 @@ NO_WEB = (
 NO_WORK = ("lightgbm", "mlflow", "numba", "pandas", "qlib", "scipy", "sklearn", "sympy", "torch._dynamo")
 LAUNCHERS = "from apps.sessions.management.commands import launchers, reap; [import_module(n) for n in launchers.TASKS]"
 TRAINING = """
-import apps.sessions.jobs.training, apps.sessions.management.commands.run_session, apps.sessions.runner.child
+import apps.sessions.jobs.training, apps.sessions.runner.run_session, apps.sessions.runner.child
 import apps.strategies.engine.training.algorithmic, apps.strategies.engine.training.portfolio
 import apps.strategies.engine.envs.ruled_portfolio, apps.strategies.engine.envs.ruled_trading
 """

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from apps.sessions.adapters.sudden_death import TellSupervisor
+from apps.sessions.runner.children import RUN_SESSION
 from quant_platform.supervisor import supervisor as module
 from quant_platform.supervisor.supervisor import Service, Supervisor
 
@@ -54,7 +55,7 @@ def test_a_cluster_that_runs_nothing_is_renewed_at_once(watch):
 
 
 def test_running_sessions_are_not_disturbed_for_a_suspicion(watch):
-    watch.cluster.group = [Process("python", "manage.py", "run_session", "7", "1")]
+    watch.cluster.group = [Process("python", "-m", RUN_SESSION, "7", "1")]
     watch.it.worker_died = True
     watch.it._look()
     assert not watch.ended

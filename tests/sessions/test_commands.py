@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from apps.marketdata.services import load_builtin_catalogue
 from apps.sessions.models import Session
+from apps.sessions.runner import run_session
 from apps.sessions.runner.child import FENCED
 from apps.strategies.services import strategy_create
 from tests.sessions import machine
@@ -136,13 +137,10 @@ def test_strangers_find_no_session(root, bob):
 
 
 def test_the_child_says_by_its_exit_code_how_it_went(toy, root, monkeypatch):
-    monkeypatch.setattr("apps.sessions.management.commands.run_session.die_with_parent", lambda parent: None)
-    monkeypatch.setattr("apps.sessions.management.commands.run_session.be_modest", lambda: None)
+    monkeypatch.setattr(run_session, "die_with_parent", lambda parent: None)
+    monkeypatch.setattr(run_session, "be_modest", lambda: None)
+    monkeypatch.setattr(run_session, "importing", lambda: None)
     monkeypatch.setattr("apps.sessions.runner.child._listen_to_signals", lambda sink: None)
     session = claimed(root)
-    with pytest.raises(SystemExit) as ended:
-        call_command("run_session", str(session.pk), str(session.attempt))
-    assert ended.value.code == 0
-    with pytest.raises(SystemExit) as ended:
-        call_command("run_session", str(session.pk), "9")
-    assert ended.value.code == FENCED
+    assert run_session.main([str(session.pk), str(session.attempt)]) == 0
+    assert run_session.main([str(session.pk), "9"]) == FENCED

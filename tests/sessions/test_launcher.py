@@ -12,11 +12,13 @@ from datetime import timedelta
 
 import psutil
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from apps.sessions import tasks
 from apps.sessions.models import Session
 from apps.sessions.runner import launcher, process
+from apps.sessions.runner.children import RUN_SESSION
 from apps.sessions.runner.launcher import child_environment, launch
 from apps.sessions.selectors import session_folder
 from apps.sessions.services.transitions import session_command
@@ -153,10 +155,11 @@ def test_a_database_that_is_away_for_a_moment_changes_nothing(alice, child, monk
 
 def test_the_real_command_runs_the_session_with_slim_settings(alice):
     session = claimed(alice)
-    assert launcher.child_command(session)[-3:] == ["run_session", str(session.pk), "1"]
+    assert launcher.child_command(session)[-3:] == [RUN_SESSION, str(session.pk), "1"]
     environment = child_environment()
     assert environment["DJANGO_SETTINGS_MODULE"] == "quant_platform.settings.child"
     assert int(environment["OMP_NUM_THREADS"]) >= 1
+    assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(settings.BASE_DIR)
     assert environment["QP_PARENT_PID"] == str(os.getpid())
 
 

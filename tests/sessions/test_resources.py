@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from apps.sessions.engine import resources
 from apps.sessions.engine.resources import GpuMemory, Gpus, Sampler, group_rss, roomiest
 from apps.sessions.limits import MB, memory_ceiling_bytes, memory_limit_bytes
 from apps.sessions.models import Session
@@ -46,12 +47,26 @@ def test_a_sample_counts_the_process_and_what_it_started():
         sampler.sample()
 
 
-def test_a_machine_without_a_gpu_says_none(monkeypatch):
+@pytest.fixture
+def driver(monkeypatch):
+    monkeypatch.setattr(resources, "has_driver", lambda: True)
+
+
+def test_a_machine_without_a_gpu_says_none(monkeypatch, driver):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert Gpus().of([1]) == (None, None)
 
 
-def test_gpu_use_is_that_of_our_processes(monkeypatch):
+@pytest.mark.skipif(sys.platform != "linux", reason="where the driver shows itself is known on Linux")
+def test_without_a_driver_its_library_is_not_asked(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(nvmlInit=lambda: pytest.fail("asked")))
+    monkeypatch.setattr(resources, "DRIVER", (tmp_path / "nvidiactl",))
+    assert Gpus().memory() == []
+    (tmp_path / "nvidiactl").touch()
+    assert resources.has_driver()
+
+
+def test_gpu_use_is_that_of_our_processes(monkeypatch, driver):
     rows = {0: [SimpleNamespace(pid=7, usedGpuMemory=5 * MB), SimpleNamespace(pid=8, usedGpuMemory=MB)], 1: []}
     library = SimpleNamespace(
         NVMLError=RuntimeError, nvmlInit=lambda: None, nvmlDeviceGetCount=lambda: 2,
@@ -66,7 +81,7 @@ def test_gpu_use_is_that_of_our_processes(monkeypatch):
     assert gpus.memory() == [GpuMemory(3 * MB, 9 * MB)] * 2
 
 
-def test_a_gpu_that_falls_off_the_bus_is_left_out(monkeypatch):
+def test_a_gpu_that_falls_off_the_bus_is_left_out(monkeypatch, driver):
     class Lost(Exception):
         pass
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -67,12 +69,23 @@ class GpuMemory:
     total: int
 
 
+#: What the driver makes when it is loaded: on Linux, and in Windows' Linux.
+DRIVER = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+def has_driver() -> bool:
+    """Tell whether NVIDIA's driver may be there; asking its library costs a tenth of a second."""
+    return sys.platform != "linux" or any(path.exists() for path in DRIVER)
+
+
 class Gpus:
     """NVIDIA's GPUs through its management library; none where the library or the driver is absent."""
 
     def __init__(self) -> None:
         self._library: Any = None
         self._handles: list[Any] = []
+        if not has_driver():
+            return
         with contextlib.suppress(Exception):  # Whatever a driver's absence raises: there is no GPU to ask.
             import pynvml
 

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import psutil
 
+#: The module that a fresh interpreter runs.
+RUN_SESSION = "apps.sessions.runner.run_session"
 #: Set by the supervisor for its workers: where the warm server listens.
 SOCKET_VARIABLE = "QP_WARM_SOCKET"
 LOST = -9

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
@@ -19,7 +18,7 @@ from apps.sessions.engine.resources import group_rss
 from apps.sessions.engine.states import ON_A_WORKER, State
 from apps.sessions.limits import MB, memory_limit_bytes, seconds_allowed
 from apps.sessions.models import Session
-from apps.sessions.runner.children import ChildProcess, child_variables, fresh_child, warm_child
+from apps.sessions.runner.children import RUN_SESSION, ChildProcess, child_variables, fresh_child, warm_child
 from apps.sessions.runner.process import kill_number, signal_group, supervisor_gone
 from apps.sessions.selectors import session_folder
 from apps.sessions.services.claim import renew_unborn
@@ -45,14 +44,14 @@ def launch(session: Session) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment of a child: slim settings and its share of the cores."""
-    return {**os.environ, **child_variables(settings.SLOTS), "QP_PARENT_PID": str(os.getpid())}
+    """Return the environment of a child: slim settings, its share of the cores, and where the code is."""
+    path = os.pathsep.join(filter(None, (str(settings.BASE_DIR), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **child_variables(settings.SLOTS), "QP_PARENT_PID": str(os.getpid()), "PYTHONPATH": path}
 
 
 def child_command(session: Session) -> list[str]:
     """Return the command of a child that no warm server can fork."""
-    manage = str(Path(settings.BASE_DIR) / "manage.py")
-    return [sys.executable, manage, "run_session", str(session.pk), str(session.attempt)]
+    return [sys.executable, "-P", "-m", RUN_SESSION, str(session.pk), str(session.attempt)]
 
 
 def _run_process(session: Session) -> int:
