@@ -71,7 +71,8 @@ def figures_of(session: Session, *, drawn: bool = True) -> list[Figure]:
 def _figure(session: Session, curves: Curves, name: str, *, drawn: bool) -> Figure:
     look = look_of(name)
     baselines = baselines_of(session, name)
-    found = _finding(curves, name, look, baselines)
+    done = 1.0 if session.status in FINAL else session.progress
+    found = _finding(curves, name, look, baselines, done)
     title = _said(found) if found else look.title
     chart = _chart(session, curves, name, look, title, baselines) if drawn else None
     last = compact(curves.last(name)) + _unit(look.unit)
@@ -83,14 +84,16 @@ def _said(finding: Finding) -> str:
     return _(finding.message) % params
 
 
-def _finding(curves: Curves, name: str, look: Metric, baselines: Sequence[tuple[str, float]]) -> Finding | None:
+def _finding(
+    curves: Curves, name: str, look: Metric, baselines: Sequence[tuple[str, float]], done: float
+) -> Finding | None:
     if look.place == "small":
         return None
     if baselines:
         word, value = max(baselines, key=lambda one: one[1])
         return against(curves.last(name), value, look.title, word[:1].lower() + word[1:], good=look.good)
     x, y = curves.median(name)
-    return trend(x, y, look.title, good=look.good)
+    return trend(x, y, look.title, good=look.good, done=done)
 
 
 def _subtitle(curves: Curves, name: str, look: Metric) -> str:

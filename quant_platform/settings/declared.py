@@ -42,6 +42,12 @@ DECLARED: tuple[Setting, ...] = (
     Setting("QP_SESSIONS_PER_SOCKET", "int", 50, "Sessions one live connection may follow at once."),
     Setting("QP_TAIL_POLL_MS", "int", 500, "How often the live log is read when no wake-up arrives, in ms."),
     Setting("QP_LEASE_SECONDS", "float", 5.0, "A running session that is silent this long is taken over."),
+    Setting(
+        "QP_STARVED_SECONDS",
+        "float",
+        30.0,
+        "The same beyond its lease for one whose process works: it only gets no time on a full machine.",
+    ),
     Setting("QP_REAPER_SECONDS", "float", 1.0, "How often expired leases are looked for."),
     Setting("QP_CHECKPOINT_SECONDS", "float", 1.0, "Time between checkpoints of a running session."),
     Setting("QP_CANCEL_GRACE_SECONDS", "float", 3.0, "Time a cancelled session has to stop before it is killed."),

@@ -21,7 +21,14 @@ from pathlib import Path
 
 import psutil
 
-from apps.sessions.runner.children import RUN_SESSION, SLIM_SETTINGS, SOCKET_VARIABLE, can_fork, child_variables
+from apps.sessions.runner.children import (
+    RUN_SESSION,
+    SLIM_SETTINGS,
+    SOCKET_VARIABLE,
+    WARM_COMMAND,
+    can_fork,
+    child_variables,
+)
 from apps.sessions.runner.process import kill_number, signal_group, suspicion_file
 from quant_platform.supervisor.web import Web
 
@@ -206,7 +213,7 @@ class Supervisor:
 def is_session(process: psutil.Process) -> bool:
     """Tell whether a descendant of the cluster, or of the warm process, runs a session or an import."""
     try:
-        return bool({RUN_SESSION, "run_import", "warm_children"} & set(process.cmdline()))
+        return bool({RUN_SESSION, "run_import", WARM_COMMAND} & set(process.cmdline()))
     except psutil.Error:
         return False
 
@@ -229,7 +236,7 @@ def services(
             environment[SOCKET_VARIABLE] = str(Path(tempfile.mkdtemp(prefix="quant-")) / "warm")
             # numpy's BLAS starts its threads on import, which a fork would lose; torch has its own.
             child = environment | child_variables(slots)
-            found.append(Service("warm", [*wrapped, manage, "warm_children"], child, grace=14.0))
+            found.append(Service("warm", [*wrapped, manage, WARM_COMMAND], child, grace=14.0))
         slim = environment | SLIM_SETTINGS
         found.append(Service("cluster", [*wrapped, manage, "launchers"], slim, grace=12.0))
         found.append(Service("reaper", [*wrapped, manage, "reap"], slim, grace=3.0))

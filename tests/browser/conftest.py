@@ -129,7 +129,7 @@ def make_page(browser, server: Server, signed_in) -> Iterator[Callable]:
             storage_state=signed_in(user) if user else None,
         )  # fmt: skip
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)  # a busy machine is late, not wrong
         watch = Watch()
         watch.attach(page)
         page.watch, page.expected = watch, watch.expected

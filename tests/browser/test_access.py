@@ -9,8 +9,10 @@ from tests.browser.conftest import PASSWORD
 
 
 def totp_code(secret: str) -> str:
-    """Return the code an authenticator app shows now."""
-    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+    """Return the code an authenticator app shows now: that of the step before would be refused as soon as the next
+    half minute begins."""
+    _before, now, _next = yield_hotp_counters_from_time()
+    return format_hotp_value(hotp_value(secret, now))
 
 
 @pytest.fixture

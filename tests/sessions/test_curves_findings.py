@@ -13,6 +13,13 @@ def said(finding):
     return finding.message % finding.params
 
 
+def test_a_rest_in_the_first_tenth_of_the_work_says_nothing():
+    rests = np.minimum(X, 100.0)
+    assert trend(X, rests, "Reward", done=0.05) is None
+    assert trend(X, rests, "Reward", done=0.1) is not None
+    assert "rising" in said(trend(X, X, "Reward", done=0.05))
+
+
 def test_a_curve_that_stopped_rising_has_flattened_since_a_step():
     finding = trend(X, np.minimum(X, 100.0), "Reward")
     assert "flattened" in finding.message

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -15,12 +16,14 @@ from django.utils import timezone
 from apps.accounts.models import Notice
 from apps.sessions.models import Attempt, Checkpoint, Session
 from apps.sessions.notices import reason_text
+from apps.sessions.runner.children import RUN_SESSION
 from apps.sessions.runner.process import suspicion_file
-from apps.sessions.services import reaper
+from apps.sessions.services import reaper, starved
 from apps.sessions.services.claim import waiting
 from apps.sessions.services.endings import attempt_lost
 from apps.sessions.services.frozen import Frozen, stands_still
 from apps.sessions.services.reaper import reap_once
+from apps.sessions.services.starved import Starved
 from apps.sessions.services.workers import launcher_name
 from tests.sessions.live_fixtures import make_session
 from tests.sessions.machine import claimed, eventually, payloads, queued, reclaimed
@@ -176,6 +179,65 @@ def test_a_process_that_stands_still_is_taken_back_at_the_second_look(alice):
     session.refresh_from_db()
     assert (session.status, session.reason_code) == ("queued", "lost")
     assert not stands_still(sleeper.pid)
+
+
+@pytest.fixture
+def worker_process():
+    """A process that looks like a session's and does nothing but live."""
+    found = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", RUN_SESSION])
+    yield found
+    found.kill()
+    found.wait()
+
+
+def silent(alice, pid, worker=None):
+    session = claimed(alice)
+    Session.objects.filter(pk=session.pk).update(pid=pid, worker=worker or launcher_name(), lease_until=ago(seconds=1))
+    return session
+
+
+def test_a_silent_session_whose_process_works_is_given_time_once(alice, worker_process, settings, monkeypatch):
+    clock = iter((0.0, 29.0, 30.5)).__next__
+    monkeypatch.setattr(starved, "time", SimpleNamespace(monotonic=clock))
+    settings.QP_STARVED_SECONDS, watch = 30.0, Starved()
+    session = silent(alice, worker_process.pid)
+    assert [reap_once(watch).expired for _ in range(3)] == [0, 0, 1]
+    session.refresh_from_db()
+    assert (session.status, session.reason_code) == ("queued", "lost")
+
+
+def test_a_session_that_speaks_again_is_given_its_time_anew(alice, worker_process, settings, monkeypatch):
+    clock = iter((0.0, 20.0, 40.0, 60.0)).__next__
+    monkeypatch.setattr(starved, "time", SimpleNamespace(monotonic=clock))
+    settings.QP_STARVED_SECONDS, watch = 30.0, Starved()
+    session = silent(alice, worker_process.pid)
+    assert reap_once(watch).expired == 0
+    Session.objects.filter(pk=session.pk).update(lease_until=timezone.now() + timedelta(seconds=5))
+    assert reap_once(watch).expired == 0
+    expire(session)
+    assert [reap_once(watch).expired for _ in range(2)] == [0, 0]
+
+
+def test_a_clock_set_ahead_or_back_takes_nothing_from_a_process_that_works(alice, worker_process):
+    watch, session = Starved(), silent(alice, worker_process.pid)
+    for jump in (timedelta(hours=-1), timedelta(hours=1)):
+        Session.objects.filter(pk=session.pk).update(lease_until=timezone.now() + jump)
+        assert reap_once(watch).expired == 0
+
+
+@pytest.mark.parametrize("who", ["dead", "stopped", "another's", "another host's", "unborn"])
+def test_no_time_is_given_to_who_cannot_use_it(alice, worker_process, who):
+    session = silent(alice, worker_process.pid, "elsewhere:1:2" if who == "another host's" else None)
+    if who == "dead":
+        worker_process.kill()
+        worker_process.wait()
+    elif who == "stopped":
+        os.kill(worker_process.pid, signal.SIGSTOP)
+        eventually(lambda: stands_still(worker_process.pid))
+    elif who in {"another's", "unborn"}:  # The number of a process that runs no session.
+        pid = os.getppid() if who == "another's" else None
+        Session.objects.filter(pk=session.pk).update(pid=pid)
+    assert reap_once(Starved()).expired == 1
 
 
 def test_the_retry_of_an_expired_lease_keeps_the_log_whole(alice):

@@ -11,6 +11,8 @@ from apps.sessions.engine.downsample import Floats
 from apps.ui.engine.text import N_
 
 ENOUGH = 20
+#: Share of the planned work below which a curve that rests has only begun.
+EARLY = 0.1
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ def _smooth(values: Floats, window: int) -> Floats:
     return smooth
 
 
-def trend(x: Floats, y: Floats, label: str, *, good: str = "up") -> Finding | None:
+def trend(x: Floats, y: Floats, label: str, *, good: str = "up", done: float = 1.0) -> Finding | None:
     """Say whether a curve rises, falls or has flattened, and since which step.
 
-    ``x`` (N,) steps, ``y`` (N,) values; None below 20 points, where noise would speak.
+    ``x`` (N,) steps, ``y`` (N,) values, ``done`` the share of the planned work; None below 20 points, where noise
+    would speak, and for a rest in the first tenth of the work, from which nothing follows.
     """
     if len(y) < ENOUGH:
         return None
@@ -42,6 +45,8 @@ def trend(x: Floats, y: Floats, label: str, *, good: str = "up") -> Finding | No
     tail = smooth[-max(2, len(smooth) // 4) :]
     change = float(tail[-1] - tail[0])
     if abs(change) < 0.08 * span:
+        if done < EARLY:
+            return None
         since = _settled(smooth, span)
         return Finding(
             N_("%(label)s has flattened since step %(step)s"), {"label": label, "step": int(x[since + window - 1])}

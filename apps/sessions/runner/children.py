@@ -15,6 +15,8 @@ import psutil
 
 #: The module that a fresh interpreter runs.
 RUN_SESSION = "apps.sessions.runner.run_session"
+#: The command of the warm server, which its children keep as their own.
+WARM_COMMAND = "warm_children"
 #: Set by the supervisor for its workers: where the warm server listens.
 SOCKET_VARIABLE = "QP_WARM_SOCKET"
 LOST = -9

@@ -19,6 +19,7 @@ from apps.sessions.models import Session, Worker
 from apps.sessions.runner.process import suspicion_file
 from apps.sessions.services.claim import blocked, waiting
 from apps.sessions.services.endings import attempt_lost
+from apps.sessions.services.starved import Starved
 from apps.sessions.services.workers import worker_draining
 
 RING_AFTER = timedelta(seconds=2)
@@ -49,16 +50,18 @@ def deaf_after() -> timedelta:
     return DEAF_AFTER
 
 
-def reap_once() -> Reaped:
+def reap_once(starved: Starved | None = None) -> Reaped:
     """Look once. Safe to run in any number of processes: each step is a compare-and-set.
 
-    A worker that drains is not deaf, however long a session waits.
+    ``starved`` remembers, from look to look, who is silent although its process works. A worker that drains is not
+    deaf, however long a session waits.
     """
     now = timezone.now()
     # A lease beyond any that is given was written by a clock that has been set back since.
     over = Q(lease_until__lt=now) | Q(lease_until__gt=now + LONGEST)
-    lost = Session.objects.filter(over, status__in=ON_A_WORKER).values_list("pk", "attempt")
-    expired = sum(attempt_lost(pk, attempt, None) for pk, attempt in list(lost))
+    silent = list(Session.objects.filter(over, status__in=ON_A_WORKER).values_list("pk", "attempt"))
+    spared = starved.given_time(silent) if starved else set()
+    expired = sum(attempt_lost(pk, attempt, None) for pk, attempt in silent if (pk, attempt) not in spared)
     rung, deaf = _ring_for_waiting()
     Worker.objects.filter(last_beat__lt=now - FORGET_WORKERS_AFTER).delete()
     return Reaped(expired, rung, deaf and not worker_draining())

@@ -19,6 +19,7 @@ from apps.sessions.runner.feeds import FeedKeeper
 from apps.sessions.runner.process import die_with_parent
 from apps.sessions.services.frozen import Frozen
 from apps.sessions.services.reaper import reap_once
+from apps.sessions.services.starved import Starved
 from apps.sessions.services.workers import beat
 
 DEAF_PAUSE = 20.0
@@ -39,13 +40,13 @@ class Command(BaseCommand):
             keeper.close()
 
     def _watch(self, supervisor: int, keeper: FeedKeeper) -> None:
-        quiet_until, load, frozen = 0.0, Load(settings.QP_CPU_BUSY), Frozen()
+        quiet_until, load, frozen, starved = 0.0, Load(settings.QP_CPU_BUSY), Frozen(), Starved()
         psutil.cpu_percent()  # The first reading is a start to count from.
         while True:
             try:
                 since = load.feed(psutil.cpu_percent() / 100, time.time())
                 beat(datetime.fromtimestamp(since, tz=UTC) if since is not None else None)
-                deaf = reap_once().deaf
+                deaf = reap_once(starved).deaf
                 frozen.look()
                 keeper.look()
             except DatabaseError as error:
