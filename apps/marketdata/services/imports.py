@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from apps.marketdata.engine.quality import Report, check_panel, guess_calendar
 from apps.marketdata.engine.quality.sessions import sessions
 from apps.marketdata.engine.readers import ReadOptions, read_bars
 from apps.marketdata.engine.readers.options import MEGABYTE, Progress, no_progress
-from apps.marketdata.engine.streaming import forget, is_large, read_streamed, space_needed
+from apps.marketdata.engine.streaming import forget, is_large, read_streamed, seat, space_needed
 from apps.marketdata.engine.tape import tape_format
 from apps.marketdata.engine.universe import universes
 from apps.marketdata.models import Dataset, DatasetSymbol
@@ -140,20 +141,18 @@ def dataset_import_path(
             path, name=name, options=options, owner=owner, title=title, source=source, calendar=calendar,
             licence=licence, tags=tags, on_progress=on_progress, on_stage=on_stage,
         )  # fmt: skip
-    large = is_large(path, options)
-    if large:
-        _check_spool_space(path, options)
-        imported = read_streamed(path, options, spool_root(), on_progress)
-    else:
-        imported = read_bars(path, options, on_progress)
-    made = dataset_import(
-        name=name, imported=imported, source=source or path.name, owner=owner, title=title, adjustment=adjustment,
-        calendar=calendar or guess_calendar(imported.panel), time_zone=options.time_zone, licence=licence,
-        tags=tags, lineage={"kind": "import"}, on_stage=on_stage,
-    )  # fmt: skip
-    if large:
-        forget(path, options, spool_root())
-    return made
+    with ExitStack() as held:
+        if is_large(path, options):
+            _check_spool_space(path, options)
+            folder = held.enter_context(seat(path, options, spool_root()))
+            imported = read_streamed(path, options, folder, on_progress)
+        else:
+            imported = read_bars(path, options, on_progress)
+        return dataset_import(
+            name=name, imported=imported, source=source or path.name, owner=owner, title=title, adjustment=adjustment,
+            calendar=calendar or guess_calendar(imported.panel), time_zone=options.time_zone, licence=licence,
+            tags=tags, lineage={"kind": "import"}, on_stage=on_stage,
+        )  # fmt: skip
 
 
 def forget_read(path: Path, options: ReadOptions) -> None:

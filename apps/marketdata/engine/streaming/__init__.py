@@ -10,7 +10,6 @@ Memory stays at one block (or one small file) and one bucket's rows, whatever th
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from apps.marketdata.engine.readers.qlib import is_qlib
 from apps.marketdata.engine.streaming.derived import derived
 from apps.marketdata.engine.streaming.filling import Filling
 from apps.marketdata.engine.streaming.layout import lay_out
+from apps.marketdata.engine.streaming.seat import forget, seat
 from apps.marketdata.engine.streaming.spool import Spool
 
-__all__ = ["LARGE", "forget", "is_large", "read_streamed", "space_needed"]
+__all__ = ["LARGE", "forget", "is_large", "read_streamed", "seat", "space_needed"]
 
 #: Read whole, so much text takes four to five times its size of memory for a while.
 LARGE = 128 * MEGABYTE
@@ -73,16 +73,16 @@ def _text_bytes(file: Path) -> int:
     return size * (PACKED if packed else WORKBOOK if book else FEATHER if name.endswith(".feather") else 1)
 
 
-def read_streamed(path: Path, options: ReadOptions, spool_root: Path, on_progress: Progress) -> Imported:
-    """Read a file or a folder of bars; the panel's arrays are memory-mapped files in the spool.
+def read_streamed(path: Path, options: ReadOptions, folder: Path, on_progress: Progress) -> Imported:
+    """Read a file or a folder of bars; the panel's arrays are memory-mapped files in ``folder``, a ``seat``.
 
     ``on_progress`` may raise to stop: what was read stays, and the same call goes on from
-    there. Call ``forget`` when the panel has been stored. Gives what ``read_bars`` gives and raises
+    there. Leave the seat when the panel has been stored. Gives what ``read_bars`` gives and raises
     ``Refusal`` as it does.
     """
     check_options(options)
     found = open_folder(path, lambda file: wanted(file, options))
-    spool = Spool.opened(_folder(path, options, spool_root), _fingerprint(found.files))
+    spool = Spool.opened(folder, _fingerprint(found.files))
     if not spool.done:
         Filling(spool, found.files, options, on_progress).run()
     names = [file.name for file in found.files]
@@ -94,15 +94,6 @@ def read_streamed(path: Path, options: ReadOptions, spool_root: Path, on_progres
         events=events,
     )  # fmt: skip
     return finished(imported, found, options)
-
-
-def forget(path: Path, options: ReadOptions, spool_root: Path) -> None:
-    """Remove the spool of a finished import."""
-    shutil.rmtree(_folder(path, options, spool_root), ignore_errors=True)
-
-
-def _folder(path: Path, options: ReadOptions, root: Path) -> Path:
-    return root / hashlib.sha256(f"{path.resolve()} {options}".encode()).hexdigest()[:32]
 
 
 def _fingerprint(files: list[Path]) -> str:

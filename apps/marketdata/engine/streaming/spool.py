@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,8 +65,7 @@ class Spool:
         except (OSError, ValueError):
             state = {}
         if state.get("fingerprint") != fingerprint:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            _emptied(folder)
             return cls(folder, fingerprint)
         _cut(folder / TIMES, state["moments"] * 8)
         spool = cls(folder, **state)
@@ -232,6 +230,13 @@ def dtype_of(names: Sequence[str]) -> np.dtype[Any]:
 def _append(path: Path, values: NDArray[Any]) -> int:
     with path.open("ab") as file:
         return file.write(np.ascontiguousarray(values).view(np.uint8).data)
+
+
+def _emptied(folder: Path) -> None:
+    """Remove what lies in a folder, but not the folder: an import may hold its lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def _cut(path: Path, size: int) -> None:
