@@ -82,4 +82,4 @@ def _as_asked(
         "dataset": str(dataset), **({"symbol": symbols[0]} if one else {"symbols": symbols}),
         "frequency": dataset.frequency, "prices": shown, "currency": dataset.currency, "rows": table.num_rows,
     }  # fmt: skip
-    return json_answer(head, with_texts(table))
+    return json_answer(head, table)

@@ -168,13 +168,13 @@ def _shown(dataset: Dataset, panel: BarPanel, query: QueryDict, chosen: QualityF
     at = _columns(dataset, panel, row, span, event)
     shown = window(drawn_panel, 0, at, SVG_BARS)
     drawn = event if span == "event" else None
-    marks = [] if drawn else _action_marks(actions, shown)
+    marks = [] if drawn else action_marks(actions, shown)
     return {
         "symbol": symbol, "span": span, "event": event, "names": names[:500], "joined": shown.joined,
         "mode": mode, "modes": _modes() if actions else [],
-        "actions": _action_rows(actions), "action_count": len(actions),
+        "actions": Paginator(_action_rows(actions), ACTIONS_SHOWN).get_page(query.get("actions_page")),
         "chart": _chart(dataset, shown, symbol, drawn, marks), "title": _title(panel, row, symbol, drawn),
-        "subtitle": _subtitle(dataset, symbol, shown.joined, mode),
+        "subtitle": subtitle(dataset, symbol, shown.joined, mode),
         "bars_url": _bars_url(dataset, symbol, at, panel, mode), "fault": _fault_rows(panel, row, event, dataset),
         "fault_columns": _heads(_fault_columns(panel, dataset)),
     }  # fmt: skip
@@ -215,11 +215,18 @@ def action_words(action: CorporateAction) -> str:
     return _("Adjustment ×%(factor)s") % {"factor": f"{action.factor:.4g}"}
 
 
-def _action_marks(actions: Sequence[CorporateAction], shown: Window) -> list[Event]:
-    """Return the largest few events in the window, so that their words do not lie on each other."""
+def actions_within(actions: Sequence[CorporateAction], shown: Window) -> list[CorporateAction]:
+    """Return the events in the window."""
     if not len(shown):
         return []
-    inside = [a for a in actions if shown.time[0] <= a.day.astype("datetime64[ns]") <= shown.time[-1]]
+    return [a for a in actions if shown.time[0] <= a.day.astype("datetime64[ns]") <= shown.time[-1]]
+
+
+def action_marks(actions: Sequence[CorporateAction], shown: Window) -> list[Event]:
+    """Return the largest few events in the window, so that their words do not lie on each other."""
+    inside = actions_within(actions, shown)
+    if not inside:
+        return []
     # Words need room: of neighbours only the larger one is drawn.
     room = (shown.time[-1] - shown.time[0]) / (MARKS + 1)
     kept: list[CorporateAction] = []
@@ -236,7 +243,7 @@ def _day_of(action: CorporateAction) -> Any:
 def _action_rows(actions: Sequence[CorporateAction]) -> list[dict[str, Any]]:
     return [
         {"day": str(action.day), "words": action_words(action), "factor": action.factor, "source": action.source}
-        for action in actions[::-1][:ACTIONS_SHOWN]
+        for action in actions[::-1]
     ]
 
 
@@ -273,7 +280,8 @@ def _title(panel: BarPanel, row: int, symbol: str, event: QualityFinding | None)
     return f"{symbol}: {event.message.rstrip('.')}" if event else symbol
 
 
-def _subtitle(dataset: Dataset, symbol: str, joined: int, mode: str) -> str:
+def subtitle(dataset: Dataset, symbol: str, joined: int, mode: str) -> str:
+    """Say what the candles are, and how many bars each of them joins."""
     parameters = {"symbol": symbol, "frequency": dataset.get_frequency_display(), "joined": joined}
     text = _("%(symbol)s, %(frequency)s candles as imported; hollow: close at or above open")
     if joined > 1:

@@ -102,8 +102,9 @@ def dataset_by_name(user: User | None, name: str, *, write: bool = False) -> Dat
     """
     base, _, version = name.partition("@")
     number = {"version": int(version)} if version.isdecimal() and len(version) < 9 else {}
-    asked = Dataset.objects.filter(name=base, archived_at=None, **number).order_by("-version")
-    newest = asked.first() if number or not version else None
+    newest = None
+    if number or not version:
+        newest = _numbered.first(base, number["version"]) if number else _newest.first(base)
     # The plain question is asked first: most data is everybody's or one's own, and who may see more need not be asked.
     if newest is not None and (user is None or user.is_administrator or newest.owner_id in _owners(user, write)):
         return newest
@@ -119,6 +120,16 @@ def dataset_by_name(user: User | None, name: str, *, write: bool = False) -> Dat
         )
     known = ", ".join(rows.order_by("name").values_list("name", flat=True).distinct()[:12]) or "–"
     raise Refusal("unknown_dataset", UNKNOWN, status=404, field="dataset", name=name, known=known)
+
+
+@prepared
+def _newest(name: str) -> QuerySet[Dataset]:
+    return Dataset.objects.filter(name=name, archived_at=None).order_by("-version")[:1]
+
+
+@prepared
+def _numbered(name: str, version: int) -> QuerySet[Dataset]:
+    return Dataset.objects.filter(name=name, archived_at=None, version=version)[:1]
 
 
 def _owners(user: User, write: bool) -> tuple[int | None, ...]:

@@ -25,6 +25,7 @@ from apps.marketdata.selectors import (
     SORTS,
     check_latest,
     dataset_editable,
+    dataset_events,
     dataset_for_user,
     dataset_versions,
     datasets_listed,
@@ -42,13 +43,15 @@ from apps.marketdata.services import (
 from apps.marketdata.services.labels import split_tags
 from apps.marketdata.source_selectors import sources_into
 from apps.marketdata.tape_exports import tape_bytes
-from apps.marketdata.times import as_datetime64
+from apps.marketdata.times import as_datetime, as_datetime64
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 from apps.ui.npm_finder import available
 from apps.ui.refusals import refusal_text
 
 PAGE_SIZE = 25
+#: Findings whose words lie beside each other over a chart.
+WORDS_IN_A_ROW = 6
 DOWNLOAD_ROWS = 500_000
 DERIVE_ROWS = 5_000_000
 TOO_MANY_EVENTS = N_("%(dataset)s has %(rows)s events. Make the bars with the command manage.py derive_bars.")
@@ -123,10 +126,10 @@ def bars(request: HttpRequest, pk: int) -> HttpResponse:
         )
     except Refusal as refusal:
         return JsonResponse({"code": refusal.code, "detail": refusal_text(refusal)}, status=refusal.status)
-    return JsonResponse(bars_document(found, query.get("symbol", ""), shown))
+    return JsonResponse(bars_document(found, query.get("symbol", ""), shown, chosen_mode(query.get("prices", ""))))
 
 
-def bars_document(dataset: Dataset, symbol: str, shown: Window) -> dict[str, Any]:
+def bars_document(dataset: Dataset, symbol: str, shown: Window, mode: str) -> dict[str, Any]:
     """Return bars as Lightweight Charts wants them: time as a day, or as seconds since 1970 (UTC)."""
     daily = dataset.frequency in (Frequency.DAY, Frequency.WEEK)
     times = shown.time.astype("datetime64[D]").astype(str) if daily else shown.time.astype("datetime64[s]").astype(int)
@@ -139,19 +142,39 @@ def bars_document(dataset: Dataset, symbol: str, shown: Window) -> dict[str, Any
     return {
         "symbol": symbol, "dataset": str(dataset), "frequency": dataset.frequency, "currency": dataset.currency,
         "joined": shown.joined, "bars": rows, "events": _events(dataset, symbol, shown, times.tolist()),
+        "actions": _actions(dataset, symbol, shown, times.tolist()),
+        "subtitle": pages.subtitle(dataset, symbol, shown.joined, mode),
     }  # fmt: skip
 
 
 def _events(dataset: Dataset, symbol: str, shown: Window, times: list[Any]) -> list[dict[str, Any]]:
-    """Return the findings of the newest check that fall on a bar shown."""
+    """Return the newest check's findings on the bars shown; one close behind another has no words."""
     found: Any = finding_list(check_latest(dataset), symbol=symbol).exclude(time=None)[:200] if times else []
-    events = []
+    at: dict[int, str] = {}
     for finding in found:
         moment = as_datetime64(finding.time)
-        at = int((shown.time <= moment).sum()) - 1
-        if at >= 0 and moment <= shown.time[-1]:
-            events.append({"time": times[at], "text": finding.get_severity_display()})
-    return sorted(events, key=lambda event: event["time"])
+        bar = int((shown.time <= moment).sum()) - 1
+        if bar >= 0 and moment <= shown.time[-1]:
+            at.setdefault(bar, finding.get_severity_display())
+    events, free = [], 0
+    for bar, text in sorted(at.items()):
+        events.append({"time": times[bar], "text": text if bar >= free else ""})
+        free = bar + max(1, len(times) // WORDS_IN_A_ROW) if bar >= free else free
+    return events
+
+
+def _actions(dataset: Dataset, symbol: str, shown: Window, times: list[Any]) -> list[dict[str, Any]]:
+    """Return the splits, payouts and adjustments in the window, on the bar of their day; words where there is room."""
+    actions = dataset_events(dataset, symbol)
+    words = {mark.x: mark.text for mark in pages.action_marks(actions, shown)}
+    daily = dataset.frequency in (Frequency.DAY, Frequency.WEEK)
+    found = []
+    for action in pages.actions_within(actions, shown):
+        day = action.day.astype("datetime64[ns]")
+        # A bar of a day or of several begins with its time, a shorter one ends with it.
+        at = int(np.searchsorted(shown.time, day, "right")) - 1 if daily else int(np.searchsorted(shown.time, day))
+        found.append({"time": times[at], "text": words.get(as_datetime(day), "")})
+    return found
 
 
 @require_safe

@@ -2,7 +2,8 @@
 // the library or the data is missing. The figure: <figure data-candles="/data/1/bars.json?symbol=AAPL">
 // with [data-fallback] (the drawing), [data-plot] (empty, hidden) and [data-notice] (hidden).
 // The document: {"bars": [{"time": "2011-01-03" | seconds, "open", "high", "low", "close", "volume"}],
-// "events": [{"time", "text"}]}.
+// "events": findings [{"time", "text"}], "actions": splits and payouts [{"time", "text" | ""}],
+// "subtitle": measure and unit}.
 (() => {
   "use strict";
   const library = window.LightweightCharts;
@@ -27,7 +28,7 @@
     },
     grid: { vertLines: { visible: false }, horzLines: { color: colour("grid") } },
     rightPriceScale: { borderVisible: false },
-    timeScale: { borderColor: colour("rule-2") },
+    timeScale: { borderColor: colour("rule-2"), minBarSpacing: 0.05 },
     crosshair: { mode: 0, vertLine: { color: colour("ink-3") }, horzLine: { color: colour("ink-3") } },
     localization: { locale: document.documentElement.lang },
   });
@@ -40,12 +41,16 @@
     wickDownColor: colour("down"),
   });
 
+  const NEAR = 300; // bars in view
+
   const draw = async (figure) => {
     const [drawing, plot, notice] = ["fallback", "plot", "notice"].map((n) => figure.querySelector(`[data-${n}]`));
     const answer = await fetch(figure.dataset.candles, { headers: { Accept: "application/json" } });
     if (!answer.ok) return;
-    const { bars = [], events = [] } = await answer.json();
+    const { bars = [], events = [], actions = [], subtitle } = await answer.json();
     if (!bars.length) return;
+    const says = figure.querySelector("[data-subtitle]");
+    if (subtitle && says) says.textContent = subtitle; // how many bars a candle joins differs from the drawing's
     drawing.hidden = true;
     plot.hidden = notice.hidden = false;
     const chart = library.createChart(plot, { autoSize: true, ...look() });
@@ -54,10 +59,20 @@
     const volume = chart.addSeries(library.HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false, color: colour("rule-2") }, 1);
     volume.setData(bars.map(({ time, volume: value }) => ({ time, value: value || 0 })));
     chart.panes()[1]?.setHeight(56);
-    const marks = () => events.map(({ time, text }) => ({ time, text, position: "aboveBar", shape: "square", color: colour("warn") }));
+    // Payouts of decades would hide the candles: those without words are drawn once there is room between them.
+    let near = false;
+    const marks = () =>
+      [
+        ...events.map(({ time, text }) => ({ time, text, position: "aboveBar", shape: "square", color: colour("warn") })),
+        ...actions.filter(({ text }) => near || text).map(({ time, text }) => ({ time, text, position: "belowBar", shape: "circle", size: text ? 0.8 : 0.4, color: colour("ink-3") })),
+      ].sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
     const markers = library.createSeriesMarkers(candles, marks());
-    const last = bars.length - 1;
-    chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, last - 250), to: last + 5 });
+    chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      if (!range || near === (range.to - range.from <= NEAR)) return;
+      near = !near;
+      markers.setMarkers(marks());
+    });
+    chart.timeScale().fitContent();
     document.addEventListener("theme:changed", () => {
       chart.applyOptions(look());
       candles.applyOptions(candleLook());

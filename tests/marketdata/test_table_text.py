@@ -38,6 +38,27 @@ def test_json_says_what_is_in_the_table(column, name):
     assert not found
 
 
+@given(st.lists(st.tuples(*[st.one_of(st.none(), st.floats())] * 3), max_size=8))
+def test_columns_written_together_stay_apart(rows):
+    names = ("a", "b", "c")
+    values = {name: [row[at] for row in rows] for at, name in enumerate(names)}
+    table = pa.table({name: pa.array(values[name], pa.float64()) for name in names})
+    table = table.append_column("narrow", pa.array([0.1] * len(rows), pa.float32()))
+    found = json.loads(json_columns(table))
+    assert found.pop("narrow") == [0.1] * len(rows)
+    for name in names:
+        known = [value if value is not None and math.isfinite(value) else None for value in values[name]]
+        assert found[name] == known
+        assert [type(value) for value in found[name]] == [type(value) for value in known]
+
+
+def test_a_whole_number_stays_a_float_however_large_it_is():
+    numbers = [sign * 10.0**power + step for power in range(23) for step in (-1.0, 0.0, 1.0) for sign in (1, -1)]
+    found = json.loads(json_columns(pa.table({"volume": numbers})))["volume"]
+    assert found == numbers
+    assert {type(value) for value in found} == {float}
+
+
 def test_symbols_in_several_pieces_are_named_in_their_order():
     pieces = [pa.array(["A,B", '"', None]).dictionary_encode(), pa.array(["C", "A,B"]).dictionary_encode()]
     assert json.loads(json_columns(pa.table({"symbol": pa.chunked_array(pieces)})))["symbol"] == [
@@ -48,8 +69,13 @@ def test_symbols_in_several_pieces_are_named_in_their_order():
 def test_days_and_instants_are_iso_texts():
     days = pa.table({"time": pa.array([0, 366]).cast(pa.int32()).view(pa.date32())})
     assert json_columns(with_texts(days)) == '{"time": ["1970-01-01", "1971-01-02"]}'
+    assert json_columns(days) == json_columns(with_texts(days))
+    assert json.loads(json_columns(pa.table({"time": pa.array([None, 0], pa.int32()).view(pa.date32())[:0]}))) == {
+        "time": []
+    }
     moments = pa.table({"time": pa.array([0, 90 * 10**9], pa.timestamp("ns", tz="UTC"))})
     assert json.loads(json_columns(with_texts(moments)))["time"] == ["1970-01-01T00:00:00Z", "1970-01-01T00:01:30Z"]
+    assert json_columns(moments) == json_columns(with_texts(moments))
 
 
 def test_a_symbol_with_a_comma_is_quoted():

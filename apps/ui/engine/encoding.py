@@ -19,7 +19,7 @@ BROKEN = N_("The body is not whole %(coding)s.")
 TOO_LARGE = N_("The body is larger than %(most)s bytes.")
 STEP = 2**20
 #: Bytes from which an answer is data rather than a page.
-LARGE = 200_000
+LARGE = 100_000
 
 
 def decoded(data: bytes, coding: str, most: int) -> bytes:
