@@ -21,13 +21,22 @@ NOTICES = {
 REASONS = {
     "lost": N_("The process stopped without a word; it goes on from its last checkpoint."),
     "crashed": N_("The process ended with code %(exit)s; it goes on from its last checkpoint."),
-    "crashed_too_often": N_("Every attempt crashed: %(attempts)s."),
+    "unsaved": N_("Its process ended before it could save once more; what was saved before is kept."),
+    "raised": N_("It ended with %(error)s; it goes on from its last checkpoint."),
+    "crashed_too_often": N_("It ended again and again without getting further: %(attempts)s."),
     "shutdown": N_("The worker was stopped; it goes on from its last checkpoint."),
     "time_limit": N_("The time limit of %(limit)s s was reached. Resume it with a longer one."),
     "memory_limit": N_(
         "It used %(used)s MB of memory and may use %(limit)s MB. The last checkpoint is intact; resume it with a higher limit."  # noqa: E501
     ),
     "disk_full": N_("The disk is full: %(detail)s. The last checkpoint is intact; free some space and resume."),
+}
+#: How each attempt of a session that was given up ended.
+ENDS = {
+    "lost": N_("attempt %(number)s stopped without a word"),
+    "crashed": N_("attempt %(number)s ended with code %(exit)s"),
+    "raised": N_("attempt %(number)s ended with %(error)s"),
+    "": N_("attempt %(number)s: %(code)s"),
 }
 #: What the watch over a run may find, by its code.
 FLAGS = {
@@ -112,8 +121,21 @@ def reason_text(code: str, reason: Mapping[str, Any]) -> str:
     """Return the sentence for a session's ``reason_code``; a refusal brings its own msgid along."""
     if not code:
         return ""
+    code = _closer(code, reason)
     message = str(reason.get("message") or REASONS.get(code) or code)
+    params = dict(reason)
+    if reason.get("each"):
+        params["attempts"] = gettext("; ").join(map(_end, reason["each"]))
     try:
-        return gettext(message) % dict(reason)
+        return gettext(message) % params
     except (KeyError, TypeError, ValueError):
         return gettext(message)
+
+
+def _end(end: Mapping[str, Any]) -> str:
+    return gettext(ENDS.get(_closer(str(end.get("code")), end), ENDS[""])) % dict(end)
+
+
+def _closer(code: str, reason: Mapping[str, Any]) -> str:
+    """Return what says more of a crash than its code where the run has said its error."""
+    return "raised" if code == "crashed" and reason.get("error") else code

@@ -8,6 +8,7 @@ import pytest
 
 from apps.sessions.engine.states import Command
 from apps.sessions.models import Attempt, Checkpoint, Session
+from apps.sessions.notices import reason_text
 from apps.sessions.runner.child import CRASHED, FENCED, run_attempt
 from apps.sessions.runner.launcher import launch
 from apps.sessions.selectors import session_folder
@@ -100,6 +101,9 @@ def test_a_crash_goes_on_from_the_last_checkpoint(alice, whole, settings):
     session.refresh_from_db()
     assert (session.status, session.reason_code, session.crashes) == ("queued", "crashed", 1)
     assert "a mistake" in json.dumps(payloads(session))
+    assert session.reason == {"exit": CRASHED, "error": "ValueError: a mistake"}
+    assert session.attempts.get().reason == {"code": "crashed", **session.reason}
+    assert reason_text("crashed", session.reason).startswith("It ended with ValueError: a mistake; it goes on")
     launch(reclaimed(session))
     session.refresh_from_db()
     assert session.status == "completed"
@@ -116,6 +120,7 @@ def test_a_crash_before_the_first_checkpoint_begins_again(alice, whole):
 
     HOOKS[5] = crash
     assert run(session) == CRASHED
+    assert session.attempts.get().reason == {"error": "MemoryError"}
     session_command(session_id=session.pk, command=Command.REQUEUE)
     run(reclaimed(Session.objects.get(pk=session.pk)))
     assert [payload["rewind"] for payload in payloads(session) if "rewind" in payload] == [-1]

@@ -82,7 +82,7 @@ def test_a_cancel_ends_a_child_that_listens_to_sigterm(alice, child):
     thread = later(session, lambda: session_command(session_id=session.pk, command="cancel"))
     launch(session)
     thread.join()
-    assert ended(session) == ("cancelled", "lost")
+    assert ended(session) == ("cancelled", "unsaved")
 
 
 def test_a_cancel_ends_a_child_that_does_not_listen(alice, child, settings):

@@ -47,13 +47,14 @@ def expire(session):
 
 
 @pytest.mark.parametrize(
-    ("status", "becomes"), [("running", "queued"), ("pausing", "paused"), ("cancelling", "cancelled")]
+    ("status", "becomes", "code"),
+    [("running", "queued", "lost"), ("pausing", "paused", "unsaved"), ("cancelling", "cancelled", "unsaved")],
 )
-def test_an_expired_lease_is_taken_back(alice, status, becomes):
+def test_an_expired_lease_is_taken_back(alice, status, becomes, code):
     session = make_session(alice, status=status, lease_until=ago(seconds=1), pid=5, worker="w")
     assert reap_once().expired == 1
     session.refresh_from_db()
-    assert (session.status, session.reason_code, session.pid) == (becomes, "lost", None)
+    assert (session.status, session.reason_code, session.pid) == (becomes, code, None)
     assert reap_once().expired == 0
 
 
@@ -85,7 +86,8 @@ def test_too_many_crashes_fail_it_with_the_reason_of_each(alice, settings):
             session = reclaimed(session)
     assert (session.status, session.reason_code) == ("failed", "crashed_too_often")
     assert session.reason["attempts"] == "#1 lost, #2 crashed, #3 crashed"
-    assert "#2 crashed" in reason_text(session.reason_code, session.reason)
+    said = reason_text(session.reason_code, session.reason)
+    assert said.endswith("attempt 1 stopped without a word; attempt 2 ended with code 1; attempt 3 ended with code 1.")
     assert [attempt.outcome for attempt in Attempt.objects.order_by("number")] == ["queued", "queued", "failed"]
     assert Notice.objects.get().code == "session.failed"
 
@@ -254,6 +256,13 @@ def test_the_retry_of_an_expired_lease_keeps_the_log_whole(alice):
         ("", {}, ""),
         ("lost", {"exit": None}, "without a word"),
         ("crashed", {"exit": 3}, "code 3"),
+        ("crashed", {"exit": 1, "error": "KeyError: 'x'"}, "It ended with KeyError: 'x'; it goes on"),
+        (
+            "crashed_too_often",
+            {"each": [{"number": 1, "code": "crashed", "exit": 1, "error": "E: x"}, {"number": 2, "code": "queued"}]},
+            "attempt 1 ended with E: x; attempt 2: queued.",
+        ),
+        ("crashed_too_often", {"attempts": "#1 lost"}, "#1 lost"),
         ("crashed", {}, "%(exit)s"),
         ("nan_metric", {"message": "%(name)s went wrong", "name": "loss"}, "loss went wrong"),
         ("something_new", {}, "something_new"),

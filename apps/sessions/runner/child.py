@@ -16,6 +16,7 @@ from apps.sessions.engine.states import Command, State
 from apps.sessions.models import Session
 from apps.sessions.runner.sink import DbSink
 from apps.sessions.selectors import session_folder
+from apps.sessions.services.endings import error_said
 from apps.sessions.services.transitions import StaleAttempt, session_command
 from apps.strategies.engine.ports import Stopped
 from apps.ui.engine.refusal import Refusal
@@ -57,6 +58,7 @@ def _run(session: Session, sink: DbSink) -> int:
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its end, not the worker's
         sink.log("".join(traceback.format_exception(error)), "error")
         _close_quietly(sink)
+        error_said(session, error)
         return CRASHED
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from django.db.models import Max
 from django.utils import timezone
 
 from apps.sessions.engine.states import ON_A_WORKER, Command, State
-from apps.sessions.models import Session
+from apps.sessions.models import Attempt, Session
 from apps.sessions.services.transitions import StaleAttempt, session_command
 from apps.ui.engine.refusal import Refusal
+
+#: Of what an attempt died of, so many characters are kept with it; the log has all.
+LONGEST_ERROR = 300
 
 
 def attempt_lost(session_id: int, attempt: int, exit_code: int | None) -> bool:
@@ -26,13 +30,16 @@ def attempt_lost(session_id: int, attempt: int, exit_code: int | None) -> bool:
     session = Session.objects.filter(pk=session_id, attempt=attempt, status__in=ON_A_WORKER).first()
     if session is None:
         return False
-    killed = exit_code is None or exit_code < 0
-    code = "lost" if killed else "crashed"
-    reason = {"exit": exit_code}
+    code = "lost" if exit_code is None or exit_code < 0 else "crashed"
+    if session.status != State.RUNNING:  # It was to stop, and does not go on by itself.
+        code = "unsaved"
+    reason: dict[str, Any] = {"exit": exit_code}
+    if code == "crashed" and (error := _error(session)):
+        reason["error"] = error
     crashes = 1 if _got_further(session) else session.crashes + 1
     try:
         if session.status == State.RUNNING and crashes > settings.QP_RETRY_LIMIT:
-            _give_up(session, code, crashes)
+            _give_up(session, code, reason, crashes)
         else:
             # The first retry is immediate: what died was usually the worker, not the job.
             pause = 0.0 if crashes <= 1 else settings.QP_RETRY_SECONDS
@@ -48,6 +55,19 @@ def attempt_lost(session_id: int, attempt: int, exit_code: int | None) -> bool:
     except (StaleAttempt, Refusal):
         return False  # It spoke, or somebody else moved it, in the meantime.
     return True
+
+
+def error_said(session: Session, error: BaseException) -> None:
+    """Note what an attempt died of, for ``attempt_lost``; a database that cannot be asked keeps its silence."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")[:LONGEST_ERROR]
+    with suppress(DatabaseError):
+        mine = Attempt.objects.filter(session_id=session.pk, number=session.attempt, ended_at=None)
+        mine.update(reason={"error": text})
+
+
+def _error(session: Session) -> str:
+    found = session.attempts.filter(number=session.attempt).values_list("reason", flat=True).first()
+    return str((found or {}).get("error", ""))
 
 
 def limit_exceeded(session: Session, code: str, reason: dict[str, Any]) -> bool:
@@ -75,17 +95,17 @@ def _got_further(session: Session) -> bool:
     return mine is not None and mine > (before or 0)
 
 
-def _give_up(session: Session, code: str, crashes: int) -> None:
-    reasons = [
-        f"#{attempt.number} {attempt.reason.get('code') or attempt.outcome}"
-        for attempt in session.attempts.exclude(number=session.attempt)
-    ]
-    reasons.append(f"#{session.attempt} {code}")
+def _give_up(session: Session, code: str, reason: dict[str, Any], crashes: int) -> None:
+    """Fail a session for good with how each of its last ``crashes`` attempts ended."""
+    earlier = session.attempts.exclude(number=session.attempt).order_by("number")
+    ends = [{"number": one.number, "exit": None, "code": one.outcome, **one.reason} for one in earlier]
+    ends.append({"number": session.attempt, "code": code, **reason})
+    each = [{name: end[name] for name in ("number", "code", "exit", "error") if name in end} for end in ends[-crashes:]]
     session_command(
         session_id=session.pk,
         command=Command.FAIL,
         attempt=session.attempt,
         reason_code="crashed_too_often",
-        reason={"attempts": ", ".join(reasons[-crashes - 1 :])},
+        reason={"attempts": ", ".join(f"#{end['number']} {end['code']}" for end in each), "each": each},
         changes={"crashes": crashes},
     )
