@@ -111,9 +111,14 @@ def _unit(unit: str) -> str:
     return "" if not unit else unit if unit == "%" else f" {unit}"
 
 
+def newest_step(curves: Curves) -> float:
+    """Return the last step that any curve has reached."""
+    return max((series.step[-1] for series in curves.series.values() if len(series)), default=0.0)
+
+
 def planned_end(session: Session, curves: Curves) -> float:
     """Return the step at which the run is planned to end, 0 while nobody can tell."""
-    last = max((series.step[-1] for series in curves.series.values() if len(series)), default=0.0)
+    last = newest_step(curves)
     done = session.progress_info.get("done") or 0
     total = session.progress_info.get("total") or 0
     if session.status in FINAL or not last or not done:
@@ -140,7 +145,8 @@ def _chart(
     )
     if look.place == "small":
         return common(width=SMALL_WIDTH, height=48, phone_height=48, right=8, phone_right=8, x_labels=False)
-    now = float(x[-1]) if session.status not in FINAL and x[-1] < end else None
+    step = newest_step(curves)
+    now = step if session.status not in FINAL and step < end else None
     return common(width=HALF if look.place == "half" else FULL, height=168, now=now, now_text=_("now") if now else "")
 
 

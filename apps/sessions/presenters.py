@@ -45,7 +45,7 @@ def progress_of(session: Session, attempts: Sequence[Attempt], checkpoint: Check
     elapsed = sum(((attempt.ended_at or now) - attempt.started_at).total_seconds() for attempt in attempts)
     share = 1.0 if session.status == State.COMPLETED else max(0.0, min(1.0, session.progress))
     running = session.status in ON_A_WORKER
-    left = elapsed * (1 - share) / share if running and share > 0.005 else None
+    left = elapsed * (1 - share) / share if running and 0.005 < share < 1 else None
     done_at = now + timedelta(seconds=left) if left is not None else None
     rate = session.progress_info.get("rate") if running else None
     whole = int(share * 100)
@@ -59,6 +59,8 @@ def _words(session: Session) -> str:
     text = _("%(unit)s %(done)s of %(total)s") % {
         "unit": unit_word(info.get("unit", "")), "done": number(info.get("done", 0)), "total": number(info["total"]),
     }  # fmt: skip
+    if session.status in ON_A_WORKER and session.progress >= 1:
+        return _("%(progress)s, working out the result") % {"progress": text}
     seeds = session.config.get("seeds", 1) if session.kind == Kind.TRAINING else 1
     return (
         text

@@ -159,7 +159,7 @@
       while (end >= 0 && (last[end] === null || last[end] === undefined)) end -= 1;
       if (end >= 0) {
         const x = u.valToPos(xs[end], "x", true), y = at(last[end]);
-        if (!this.small) { this.now(ctx, u, x); this.behind(ctx, u, x, y); }
+        if (!this.small) { this.now(ctx, u, y); this.behind(ctx, u, x, y); }
         ctx.setLineDash([]);
         ctx.fillStyle = css("--accent");
         ctx.beginPath(); ctx.arc(x, y, (this.small ? 2 : 3) * ratio, 0, 7); ctx.fill();
@@ -168,14 +168,16 @@
       ctx.restore();
     }
 
-    /* Where the run stands on its way to the planned end. */
-    now(ctx, u, x) {
+    /* Where the run stands on its way to the planned end, the same on every chart; its word keeps clear of a value
+       at the height y. */
+    now(ctx, u, y) {
       const ratio = devicePixelRatio || 1, right = u.bbox.left + u.bbox.width;
+      const x = u.valToPos(newest(), "x", true), top = u.bbox.top + 7 * ratio;
       if (doc.final || x > right - 2 * ratio) return;
       ctx.strokeStyle = css("--ink-3");
       ctx.setLineDash([2 * ratio, 3 * ratio]);
       ctx.beginPath(); ctx.moveTo(x, u.bbox.top); ctx.lineTo(x, u.bbox.top + u.bbox.height); ctx.stroke();
-      this.write(ctx, doc.now, x + 5 * ratio, u.bbox.top + 7 * ratio, css("--ink-2"), "");
+      this.write(ctx, doc.now, x + 5 * ratio, y - top < 14 * ratio ? top + u.bbox.height - 14 * ratio : top, css("--ink-2"), "");
     }
 
     /* The seed that is furthest behind, by name, where its word has room beside the median's value. */
@@ -228,6 +230,13 @@
       if (this.plot && this.place.clientWidth) this.plot.setSize({ width: this.place.clientWidth, height: this.small ? 48 : 168 });
       else schedule();
     }
+  }
+
+  /* The last step that any curve has reached. */
+  function newest() {
+    let step = 0;
+    charts.forEach((chart) => chart.seeds.forEach((one) => { if (one.x.length) step = Math.max(step, one.x[one.x.length - 1]); }));
+    return step;
   }
 
   function schedule() {

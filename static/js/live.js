@@ -3,11 +3,13 @@
 (function () {
   "use strict";
   const FIRST_DELAY = 1000, LONGEST_DELAY = 30000, BANNER_AFTER = 5, POLL_AFTER = 2;
+  /* Until the server has said how often it speaks. */
+  const SILENCE = 75000;
   const FINAL_STATES = ["completed", "failed", "cancelled"];
   const body = document.body;
   if (!body || !body.dataset.user) return;
   const cursors = new Map();
-  let socket = null, timer = 0, tries = 0, poller = 0, ended = false;
+  let socket = null, timer = 0, tries = 0, poller = 0, ended = false, quiet = 0, silence = 0;
 
   function collect() {
     document.querySelectorAll("[data-live-session]").forEach((element) => {
@@ -43,6 +45,7 @@
 
   function data(frame) {
     if (frame.type === "ping") socket.send('{"type":"pong"}');
+    if (frame.heartbeat_s) silence = 2500 * frame.heartbeat_s;
     if (frame.type === "notice" || frame.type === "quotes") tell(frame.type, frame);
     if (!("session" in frame) || !cursors.has(frame.session)) return;
     if (!frame.reset && frame.seq <= cursors.get(frame.session)) return;
@@ -52,6 +55,7 @@
   }
 
   function receive(event) {
+    if (event.target !== socket) return;
     tries = 0;
     poll(false);
     show("connected");
@@ -60,6 +64,7 @@
       const frame = JSON.parse(event.data);
       (frame.frames || [frame]).forEach(data);
     }
+    listen();
   }
 
   /* The fragments of the page ask for themselves while no socket is up, and stop with status 286. */
@@ -72,9 +77,21 @@
     if (on) poller = setInterval(() => tell("poll", {}), 2000); else { clearInterval(poller); poller = 0; }
   }
 
+  /* The server says something at each heartbeat: a line that misses two is dead, though nobody closed it. */
+  function listen() {
+    clearTimeout(quiet);
+    quiet = setTimeout(() => {
+      const dead = socket;
+      if (!dead) return;
+      lost({ target: dead, code: 1006 });
+      dead.close();
+    }, silence);
+  }
+
   function lost(event) {
     if (event.target !== socket) return;
     socket = null;
+    clearTimeout(quiet);
     if (event.code >= 4400 && event.code < 4500) {
       ended = true;
       show({ 4401: "loggedout", 4410: "closed", 4429: "crowded" }[event.code] || "refused");
@@ -95,6 +112,8 @@
     try { socket = new WebSocket(address(), ["html"]); } catch (error) { poll(true); return; }
     socket.onmessage = receive;
     socket.onclose = lost;
+    silence = SILENCE;
+    listen();
   }
 
   function close() {
@@ -102,6 +121,7 @@
     if (!socket) return;
     const old = socket;
     socket = null;
+    clearTimeout(quiet);
     old.close(1000);
   }
 

@@ -112,6 +112,26 @@ def test_a_final_code_is_not_tried_again(page, running):
     assert len(opened) == 1
 
 
+def test_a_line_that_died_without_a_close_is_opened_anew(page, running, tell):
+    pk, opened = running(), []
+
+    def relay(ws):
+        opened.append(ws.url)
+        if len(opened) > 1:
+            ws.connect_to_server()
+            return
+        ws.send('{"type": "connection_established", "heartbeat_s": 0.4}')  # and never a word more
+
+    page.route_web_socket(re.compile(r"/ws/live/"), relay)
+    page.goto(f"/sessions/{pk}/")
+    tell(pk, 40, epsilon=0.25)
+    expect(exploration(page)).to_have_text("0.25")
+    expect(page.locator("[data-live-word]")).to_have_text("Updating live")
+    assert len(opened) == 2
+    page.wait_for_timeout(2000)
+    assert len(opened) == 2, "the next line speaks at the pace that it said itself"
+
+
 def test_where_sockets_are_blocked_the_page_asks_and_offers_to_retry(page, running, tell):
     pk, blocked = running(), [True]
 

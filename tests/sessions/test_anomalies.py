@@ -129,15 +129,15 @@ def test_a_policy_that_stops_choosing():
 
 def test_a_run_that_falls_silent_or_slow():
     watch = Watch()
-    feed(watch, [{"x": 1.0}] * 500)
+    feed(watch, [{"x": 1.0}] * 500, total=5000)
     assert watch.tick(75.0) == []
     (flag,) = watch.tick(85.0)
     assert (flag["code"], flag["params"]["seconds"]) == ("stalled", 35)
     assert (flag["params"]["measured"], flag["params"]["threshold"]) == (35.0, 30.0)
     assert (flag["params"]["since_step"], flag["params"]["since_at"]) == (500, 50.0)
     slow = Watch()
-    feed(slow, [{"x": 1.0}] * 1000)
-    feed(slow, [{"x": 1.0}] * 20, start=1000, every=2.0, at=100.0 - 2000.0)
+    feed(slow, [{"x": 1.0}] * 1000, total=5000)
+    feed(slow, [{"x": 1.0}] * 20, start=1000, total=5000, every=2.0, at=100.0 - 2000.0)
     (flag,) = slow.tick(140.5)
     assert flag["code"] == "stalled"
     assert flag["params"]["measured"] == pytest.approx(0.5)
@@ -145,9 +145,19 @@ def test_a_run_that_falls_silent_or_slow():
     assert flag["params"]["since_step"] > 1000
 
 
+def test_a_run_that_works_out_its_result_is_not_silent():
+    watch = Watch()
+    feed(watch, [{"x": 1.0}] * 500)
+    assert watch.tick(500.0) == [], "the points said that all is done"
+    late = Watch()
+    feed(late, [{"x": 1.0}] * 500, total=501)
+    assert late.tick(500.0, 1.0) == [], "progress was said after the last point"
+    assert codes(late.tick(500.0, 0.99)) == ["stalled"]
+
+
 def test_pauses_as_long_as_before_are_no_stall():
     watch = Watch()
-    feed(watch, [{"x": 1.0}] * 30, every=40.0)
+    feed(watch, [{"x": 1.0}] * 30, every=40.0, total=300)
     assert watch.tick(30 * 40.0 + 100) == []
 
 

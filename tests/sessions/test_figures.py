@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from apps.sessions import figures
 from apps.sessions.models import Session
 from apps.sessions.presenters import value_text
 from apps.strategies.models import StrategyVersion
@@ -28,6 +29,15 @@ def test_several_seeds_are_threads_with_a_band(page, alice):
     assert "thin lines: seeds" in text
     assert 'class="ln sd"' in text
     assert ">seed 0</text>" in text, "the seed furthest behind carries its name"
+
+
+def test_now_is_the_same_step_on_every_chart(alice, monkeypatch):
+    session, seen = make_session(alice, progress_info={"done": 2, "total": 10, "unit": "episode"}), []
+    monkeypatch.setattr(figures, "line_chart", lambda *lines, **more: seen.append(more.get("now")))
+    say(session, points(1, 2, 3, reward=1.0), points(4, 5, 6, 7, 8, 9, 10))
+    figures.figures_of(Session.objects.get(pk=session.pk))
+    assert {now for now in seen if now is not None} == {10.0}
+    assert seen.count(10.0) == 2, "loss and reward, whose last point is that of step 3"
 
 
 def test_a_run_on_its_way_shows_where_it_stands_and_one_that_is_over_does_not(page, alice):

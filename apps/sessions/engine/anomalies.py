@@ -278,9 +278,12 @@ class Watch:
         finding = self._memory.feed(usage["at"], usage["rss_bytes"])
         return self.raise_flag("memory_growth", usage["at"], finding) if finding else []
 
-    def tick(self, now: float) -> list[Flag]:
-        """Look for silence; call about once a second with the clock of the points."""
-        finding = self._stall.look(now)
+    def tick(self, now: float, done: float = 0.0) -> list[Flag]:
+        """Look for silence; call about once a second with the clock of the points and the share of the planned work.
+
+        Once all of it is done the run works out its result, and no step is to be expected.
+        """
+        finding = self._stall.look(now) if max(done, self._done) < 1.0 else None
         return self.raise_flag("stalled", now, finding) if finding else []
 
     def raise_flag(self, code: str, at: float, params: Finding, step: int | None = None) -> list[Flag]:

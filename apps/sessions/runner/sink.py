@@ -232,7 +232,7 @@ class DbSink:
         """Sample the machine's use and look for what only time tells."""
         usage = sampler.sample()
         with self._writing:
-            flags = [*self._watch.usage(usage), *self._watch.tick(usage["at"])]
+            flags = [*self._watch.usage(usage), *self._watch.tick(usage["at"], self._done)]
         kept = self._usage
         kept["seconds"] = kept.get("seconds", 0.0) + OBSERVE_SECONDS
         kept["cpu_seconds"] = round(kept.get("cpu_seconds", 0.0) + usage["cpu_percent"] / 100 * OBSERVE_SECONDS, 2)
