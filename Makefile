@@ -24,8 +24,10 @@ $(STAMPS)/venv:
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# torch's build for GPUs, which Linux gets, needs libraries its other builds do not name; the second line brings what is missing.
 $(STAMPS)/runtime: requirements.txt $(STAMPS)/venv
 	$(VENV)/bin/pip install --quiet --no-deps -r requirements.txt
+	$(VENV)/bin/pip install --quiet --constraint requirements.txt torch
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.txt $(STAMPS)/runtime

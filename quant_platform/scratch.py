@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
+from django.core.management.base import CommandError
+
 
 @contextmanager
 def scratch_database(server: str, word: str) -> Iterator[str]:
@@ -17,7 +19,13 @@ def scratch_database(server: str, word: str) -> Iterator[str]:
     import psycopg
 
     name = f"{word}_{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as admin:
+    try:
+        connection = psycopg.connect(server, autocommit=True)
+    except psycopg.ProgrammingError:  # its text would repeat the address, with the password in it
+        raise CommandError("--database is no address like postgres://user:password@host:5432/name.") from None
+    except psycopg.OperationalError as error:
+        raise CommandError(str(error).strip()) from error
+    with connection as admin:
         admin.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
         try:
             yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))

@@ -1,7 +1,8 @@
 """Writes requirements.txt and requirements-dev.txt: every package, pinned, from what is installed.
 
 The lock is installed with ``pip install --no-deps``: no resolver at set-up, and none of the
-notebook packages that pyqlib names but never imports (ADR 0002).
+notebook packages that pyqlib names but never imports (ADR 0002). What only another platform
+needs is pinned with its marker in the .in file and passed on as it stands.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ NOT_NEEDED = {"jupyter", "nbconvert", "gym"}
 HEADER = "# Written by `make lock` from {source}. Install with: pip install --no-deps -r {target}\n"
 
 
-def direct(path: Path) -> list[Requirement]:
+def stated(path: Path) -> list[Requirement]:
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def direct(path: Path) -> list[Requirement]:
+    """Return the requirements of ``path`` that hold on this platform."""
+    return [wanted for wanted in stated(path) if wanted.marker is None or wanted.marker.evaluate()]
 
 
 def closure(wanted: list[Requirement]) -> dict[str, str]:
@@ -47,6 +53,7 @@ def closure(wanted: list[Requirement]) -> dict[str, str]:
 def write(source: str, target: str, include: str = "", without: dict[str, str] | None = None) -> dict[str, str]:
     pins = closure(direct(ROOT / source))
     lines = [f"{name}=={version}" for name, version in sorted(pins.items()) if name not in (without or {})]
+    lines += [str(wanted) for wanted in stated(ROOT / source) if wanted not in direct(ROOT / source)]
     head = HEADER.format(source=source, target=target) + (f"-r {include}\n" if include else "")
     (ROOT / target).write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     return pins

@@ -35,6 +35,15 @@ def test_compose_sets_only_settings_that_exist():
     assert set(compose()["services"]["web"]["environment"]) <= declared
 
 
+def test_every_setting_of_the_env_file_reaches_the_containers_but_not_the_folders_of_a_laptop():
+    for name in ("migrate", "web", "worker"):
+        service = compose()["services"][name]
+        assert [file["path"] for file in service["env_file"]] == [".env"]
+        pinned = service["environment"]
+        assert re.search(rf"^VOLUME {pinned['VAR_DIR']}$", dockerfile(), re.M)
+        assert (pinned["BIND"], pinned["PORT"]) == ("0.0.0.0", "8000")
+
+
 def test_compose_names_volumes_and_dependencies_that_exist():
     document = compose()
     for service in document["services"].values():

@@ -1,4 +1,4 @@
-"""What the commands that read files have in common: their options, progress and the sentence of a refusal."""
+"""What the commands that read files have in common: their options and progress."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from apps.accounts.models import User
 from apps.marketdata.engine.readers import FORMATS, ReadOptions
 from apps.marketdata.engine.readers.options import Progress
 from apps.marketdata.engine.tape import TAPE_FORMATS
-from apps.ui.engine.refusal import Refusal
-from apps.ui.refusals import refusal_text
 
 
 def add_reading_options(parser: ArgumentParser) -> None:
@@ -62,15 +60,6 @@ def user_named(name: str) -> User | None:
     if user is None:
         raise CommandError(f"There is no user {name}.")
     return user
-
-
-@contextmanager
-def refusals_as_errors() -> Iterator[None]:
-    """Show a refusal as one sentence and a failing exit status."""
-    try:
-        yield
-    except Refusal as refusal:
-        raise CommandError(refusal_text(refusal)) from refusal
 
 
 @contextmanager

@@ -7,10 +7,9 @@ import logging
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from apps.ui.engine.refusal import Refusal
-from apps.ui.refusals import refusal_text
+from apps.ui.commands import refusals_as_errors
 from quant_platform.bench import BENCHMARKS, ON_A_DATABASE, Row, benchmark
 from quant_platform.bench.databases import CHOICES, kind_of, server_of
 from quant_platform.bench.document import busy, write_section
@@ -40,10 +39,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         names = list(BENCHMARKS) if name == "all" else [name]
-        try:
+        with refusals_as_errors():
             documents = [self._run(each, options) for each in names]
-        except Refusal as refusal:
-            raise CommandError(refusal_text(refusal)) from refusal
         met = all(document["met"] for document in documents)
         if options["json"]:
             shown = documents[0] if name != "all" else {"name": "all", "benchmarks": documents, "met": met}

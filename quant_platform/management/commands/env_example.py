@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from apps.ui.commands import refusals_as_errors
 from quant_platform.settings.declared import DECLARED
 from quant_platform.settings.env import Setting
 
@@ -41,4 +42,5 @@ class Command(BaseCommand):
         parser.add_argument("--output", type=Path, default=Path(settings.BASE_DIR) / ".env.example")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        options["output"].write_text(document(), encoding="utf-8")
+        with refusals_as_errors():
+            options["output"].write_text(document(), encoding="utf-8")

@@ -7,10 +7,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from apps.ui.engine.refusal import Refusal
-from apps.ui.refusals import refusal_text
+from apps.ui.commands import refusals_as_errors
 from quant_platform.reference.runner import run_cases
 
 MARKS = {(True, False): "ok  ", (False, True): "skip", (False, False): "FAIL"}
@@ -25,10 +24,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, folder: Path, data: Path, **options: Any) -> None:
-        try:
+        with refusals_as_errors():
             result = run_cases(folder, data)
-        except Refusal as refusal:
-            raise CommandError(refusal_text(refusal)) from refusal
         if options["json"]:
             self.stdout.write(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False))
         else:

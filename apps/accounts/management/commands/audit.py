@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.accounts import audit_chain, audit_pages
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -57,5 +58,5 @@ class Command(BaseCommand):
             for line in lines:
                 self.stdout.write(line, ending="")
             return
-        with Path(options["path"]).open("w", encoding="utf-8", newline="") as file:
+        with refusals_as_errors(), Path(options["path"]).open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)

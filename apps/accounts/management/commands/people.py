@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts import ownership, services, tokens
 from apps.accounts.models import User
-from apps.ui.engine.refusal import Refusal
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -34,10 +34,8 @@ class Command(BaseCommand):
         token.add_argument("--address", action="append", default=[])
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        with refusals_as_errors():
             getattr(self, options["act"].replace("-", "_"))(options)
-        except Refusal as refusal:
-            raise CommandError(str(refusal)) from refusal
 
     def user(self, username: str) -> User:
         found = User.objects.filter(username=username).first()
@@ -56,6 +54,8 @@ class Command(BaseCommand):
 
     def unlock(self, options: dict[str, Any]) -> None:
         done = services.login_unlock(actor=None, username=options["username"])
+        if not done:
+            self.user(options["username"])  # a name that nobody has can be locked all the same
         self.stdout.write("unlocked" if done else "was not locked")
 
     def log_out(self, options: dict[str, Any]) -> None:
@@ -69,7 +69,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(moved))
 
     def token(self, options: dict[str, Any]) -> None:
-        expires = timezone.now() + timedelta(days=options["days"]) if options["days"] else None
+        try:
+            expires = timezone.now() + timedelta(days=options["days"]) if options["days"] else None
+        except OverflowError:
+            raise CommandError(f"{options['days']} days from now is no date; 0 is without end.") from None
         _row, plain = tokens.token_create(
             self.user(options["username"]),
             options["name"],

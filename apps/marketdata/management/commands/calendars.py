@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.marketdata.engine.calendars import EXAMPLE
-from apps.marketdata.management.reading import refusals_as_errors, user_named
+from apps.marketdata.management.reading import user_named
 from apps.marketdata.models import Calendar
 from apps.marketdata.services.calendars import (
     calendar_delete,
@@ -18,6 +18,7 @@ from apps.marketdata.services.calendars import (
     read_day,
     read_days,
 )
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

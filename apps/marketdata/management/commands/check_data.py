@@ -20,11 +20,11 @@ from apps.marketdata.management.reading import (
     add_reading_options,
     progress_on_stderr,
     read_options,
-    refusals_as_errors,
 )
 from apps.marketdata.presenters import finding_document
 from apps.marketdata.selectors import dataset_by_name, finding_list
 from apps.marketdata.services import dataset_check
+from apps.ui.commands import refusals_as_errors
 from apps.ui.engine.refusal import Refusal
 
 
@@ -38,7 +38,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path = Path(options["target"])
         with refusals_as_errors(), progress_on_stderr() as progress:
-            documents = _path(path, options, progress) if path.exists() else _dataset(options["target"])
+            of_file = bool(options["target"]) and path.exists()
+            documents = _path(path, options, progress) if of_file else _dataset(options["target"])
         if options["json"]:
             self.stdout.write(json.dumps({"findings": documents}))
             return

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.marketdata.management.reading import refusals_as_errors, user_named
+from apps.marketdata.management.reading import user_named
 from apps.marketdata.models import Dataset, Verdict
 from apps.marketdata.presenters import dataset_document
 from apps.marketdata.selectors import dataset_by_name, dataset_list
 from apps.marketdata.services import dataset_label
 from apps.marketdata.services.labels import split_tags
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

@@ -9,10 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.marketdata.engine.tape.derive import RULES
-from apps.marketdata.management.reading import progress_on_stderr, refusals_as_errors
+from apps.marketdata.management.reading import progress_on_stderr
 from apps.marketdata.presenters import dataset_document
 from apps.marketdata.selectors import dataset_by_name
 from apps.marketdata.services import dataset_bars
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

@@ -7,14 +7,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from apps.marketdata.exports import chosen_mode, export_file
-from apps.marketdata.management.reading import refusals_as_errors
 from apps.marketdata.models import Content
 from apps.marketdata.qlib import dataset_export_qlib
 from apps.marketdata.selectors import dataset_by_name
 from apps.marketdata.tape_exports import tape_file
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -38,6 +38,8 @@ class Command(BaseCommand):
                     dataset, options["path"], kind=options["format"], symbol=options["symbol"], start=options["start"],
                     end=options["end"],
                 )  # fmt: skip
+            elif options["start"] or options["end"]:
+                raise CommandError("--start and --end are for trades and books; bars are exported whole.")
             elif options["format"] == "qlib":
                 result = dataset_export_qlib(dataset, options["path"])
             else:
@@ -45,4 +47,5 @@ class Command(BaseCommand):
                     dataset, options["path"], kind=options["format"], mode=chosen_mode(options["mode"]),
                     symbol=options["symbol"],
                 )  # fmt: skip
-        self.stdout.write(json.dumps(result) if options["json"] else f"{result['path']}: {result.get('rows', '')} rows")
+        found = f"{result['rows']} rows" if "rows" in result else f"{result['symbols']} symbols"
+        self.stdout.write(json.dumps(result) if options["json"] else f"{result['path']}: {found}")

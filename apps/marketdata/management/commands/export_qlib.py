@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.marketdata.management.reading import refusals_as_errors
 from apps.marketdata.qlib import dataset_export_qlib
 from apps.marketdata.selectors import dataset_by_name
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.marketdata.features import SET_NAMES, analysis, analysis_question, columns_of, table_question
 from apps.marketdata.selectors import dataset_by_name
-from apps.ui.engine.refusal import Refusal
-from apps.ui.refusals import refusal_text
+from apps.ui.commands import refusals_as_errors
+
+#: The function that writes a table, by the ending of the file.
+WRITERS = {
+    ".parquet": ("pyarrow.parquet", "write_table"),
+    ".csv": ("pyarrow.csv", "write_csv"),
+    ".arrow": ("pyarrow.feather", "write_feather"),
+}
 
 
 class Command(BaseCommand):
@@ -32,10 +39,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        with refusals_as_errors():
             document = (self._analyse if options["analyse"] else self._table)(options)
-        except Refusal as refusal:
-            raise CommandError(refusal_text(refusal)) from refusal
         if options["json"]:
             self.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
 
@@ -58,13 +63,18 @@ class Command(BaseCommand):
 
         if not options["out"]:
             raise CommandError("Name a file with --out, or use --analyse.")
+        target = Path(options["out"])
+        if target.suffix not in WRITERS:
+            raise CommandError(f"{target.name} must end in {', '.join(WRITERS)}.")
+        if not target.parent.is_dir():  # told before minutes of computing, not after
+            raise CommandError(f"There is no folder {target.parent}.")
         dataset = dataset_by_name(None, options["dataset"])
         symbols = [name for name in options["symbols"].split(",") if name]
         columns = columns_of(options["expression"], options["set"], labels=options["labels"])
         question = table_question(
             dataset, columns, symbols, options["start"], options["end"], labels=options["labels"]
         )  # fmt: skip
-        rows = _write(answered(question), Path(options["out"]))
+        rows = _write(answered(question), target)
         if not options["json"]:
             self.stdout.write(f"{rows:,} rows × {len(columns)} features in {options['out']}")
         return {"dataset": str(dataset), "rows": rows, "features": list(columns), "file": options["out"]}
@@ -72,15 +82,10 @@ class Command(BaseCommand):
 
 def _write(answer: Path, target: Path) -> int:
     import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.feather
-    import pyarrow.parquet
 
     table = pa.ipc.open_file(pa.memory_map(str(answer))).read_all()
-    writers = {".parquet": pa.parquet.write_table, ".csv": pa.csv.write_csv, ".arrow": pa.feather.write_feather}
-    if target.suffix not in writers:
-        raise CommandError(f"{target.name} must end in {', '.join(writers)}.")
     if target.suffix == ".csv":
         table = table.set_column(0, "symbol", table.column("symbol").cast(pa.string()))
-    writers[target.suffix](table, str(target))
+    module, function = WRITERS[target.suffix]
+    getattr(import_module(module), function)(table, str(target))
     return int(table.num_rows)

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.marketdata.management.reading import refusals_as_errors
 from apps.marketdata.presenters import dataset_document
 from apps.marketdata.selectors import dataset_by_name
 from apps.marketdata.services import dataset_fix
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

@@ -16,13 +16,13 @@ from apps.marketdata.management.reading import (
     add_reading_options,
     progress_on_stderr,
     read_options,
-    refusals_as_errors,
     user_named,
 )
 from apps.marketdata.models import Dataset, ImportJob, ImportOrigin
 from apps.marketdata.presenters import dataset_document
 from apps.marketdata.services.import_jobs import COMMAND_LEASE, import_claim, import_fail, import_halt, import_start
 from apps.marketdata.services.labels import split_tags
+from apps.ui.commands import refusals_as_errors
 from apps.ui.engine.refusal import Refusal
 
 

@@ -10,9 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.marketdata.engine.import_states import HUMAN, ImportState
 from apps.marketdata.import_pages import import_document
-from apps.marketdata.management.reading import refusals_as_errors, user_named
+from apps.marketdata.management.reading import user_named
 from apps.marketdata.selectors import import_visible
 from apps.marketdata.services.import_jobs import import_order, import_recover
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

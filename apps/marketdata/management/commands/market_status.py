@@ -6,12 +6,11 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.marketdata.engine.market_status import MARKETS
 from apps.marketdata.market_api import known_status, status_or_reason
-from apps.ui.engine.refusal import Refusal
-from apps.ui.refusals import refusal_text
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -22,10 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, calendars: list[str], **options: Any) -> None:
-        try:
+        with refusals_as_errors():
             found = [known_status(name) for name in calendars] or [status_or_reason(name) for name in MARKETS]
-        except Refusal as refusal:
-            raise CommandError(refusal_text(refusal)) from refusal
         if options["json"]:
             self.stdout.write(json.dumps({"markets": found}, indent=1))
             return

@@ -23,8 +23,7 @@ from apps.marketdata.services.feeds import (
     replay_create,
     source_create,
 )
-from apps.ui.engine.refusal import Refusal
-from apps.ui.refusals import refusal_text
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -56,10 +55,8 @@ class Command(BaseCommand):
         show.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
-        try:
+        with refusals_as_errors():
             getattr(self, f"_{act}")(options)
-        except Refusal as refusal:
-            raise CommandError(refusal_text(refusal)) from refusal
 
     def _run(self, options: dict[str, Any]) -> None:
         feed = feed_by_name(None, options["feed"])
@@ -122,6 +119,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{row['symbol']:<12} {row['last']:>12,.4f}  {row['age_s']:.1f} s  {row['feed']}")
         for row in found["missing"]:
             self.stdout.write(f"{row['symbol']:<12} {row['reason']}")
+        if not found["quotes"]:
+            raise CommandError("None of these symbols has a quote.")
 
 
 async def _until_told(feed: Feed) -> FeedState:

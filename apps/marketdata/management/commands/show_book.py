@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand
 
 from apps.marketdata.engine.tape.view import BookAt, book_at
 from apps.marketdata.historical import parse_moment
-from apps.marketdata.management.reading import refusals_as_errors
 from apps.marketdata.selectors import dataset_by_name, dataset_tape
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):

@@ -11,11 +11,12 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.accounts.models import User
 from apps.marketdata.adapters.source_probe import source_symbols, source_test
 from apps.marketdata.engine.sources.registry import kinds
-from apps.marketdata.management.reading import refusals_as_errors, user_named
+from apps.marketdata.management.reading import user_named
 from apps.marketdata.models import Source
 from apps.marketdata.services.sources import source_create, source_delete, source_pause, source_update
 from apps.marketdata.source_pages import kind_document, run_document, source_document
 from apps.marketdata.source_selectors import run_list, source_by_name, source_list
+from apps.ui.commands import refusals_as_errors
 from apps.ui.engine.config import InvalidConfig
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.marketdata.management.reading import refusals_as_errors, user_named
+from apps.marketdata.management.reading import user_named
 from apps.marketdata.models import SyncRun, SyncState, SyncTrigger
 from apps.marketdata.services.syncing import claim, sync_execute, sync_request, sync_stop
 from apps.marketdata.source_pages import reason_text, run_document
 from apps.marketdata.source_selectors import source_by_name
+from apps.ui.commands import refusals_as_errors
 
 
 class Command(BaseCommand):
