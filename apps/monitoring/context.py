@@ -16,6 +16,9 @@ from django.utils.translation import get_language, gettext, pgettext
 
 from apps.monitoring.selectors.shell import ShellCounts, shell_counts
 
+#: What the place "Admin" of the rail holds besides its first page.
+ADMIN_PAGES = ("/accounts/people/", "/accounts/groups/", "/accounts/audit/")
+
 
 @dataclass(frozen=True)
 class NavItem:
@@ -57,12 +60,13 @@ class Shell:
             ("monitoring", gettext("Monitoring"), gettext("Monitoring"), "monitoring:overview", None),
         ]
         if self.person and self.person.is_staff:
-            places.append(("admin", gettext("Admin"), gettext("Admin"), "admin:index", None))
+            places.append(("admin", gettext("Admin"), gettext("Admin"), "accounts:people", None))
         return [self._item(*place) for place in places]
 
     def _item(self, key: str, label: str, short: str, name: str, count: int | None) -> NavItem:
         url = reverse(name)
-        here = self.request.path == url if url == "/" else self.request.path.startswith(url)
+        path = self.request.path
+        here = path == url if url == "/" else path.startswith(ADMIN_PAGES if key == "admin" else url)
         return NavItem(key, label, short, key, url, here, count)
 
     @property

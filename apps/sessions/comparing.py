@@ -19,7 +19,7 @@ from apps.sessions.presenters import HEADLINE, metric_cell, value_text
 from apps.sessions.selectors import session_visible
 from apps.strategies.engine.registry import TYPES
 from apps.trading.engine.glossary import GLOSSARY, PERCENT
-from apps.ui.engine.charts import FULL, HALF, LINES, Chart, Dimension, Series, line_chart, parallel_chart
+from apps.ui.engine.charts import LINES, PAIR, WHOLE, Chart, Dimension, Series, line_chart, parallel_chart
 from apps.ui.engine.numbers import compact, number, size
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -117,7 +117,7 @@ def _overlay(sessions: Sequence[Session], name: str, lines: list[tuple[int, Line
     drawn = [Series(str(sessions[place].pk), line.x.tolist(), line.y.tolist(), LINES[place]) for place, line in lines]
     log = look.log and any((line.y > 0).any() for _, line in lines)
     chart = line_chart(
-        drawn, label=look.title, log=log, y_text=compact, width=FULL if wide else HALF, height=168, right=72
+        drawn, label=look.title, log=log, y_text=compact, width=WHOLE if wide else PAIR, height=168, right=72
     )
     return Overlay(name, look.title, _(", ").join(part for part in parts if part), chart, wide)
 
@@ -200,7 +200,9 @@ def coordinates(sessions: Sequence[Session]) -> Chart | None:
             dimensions.append(Dimension(_(GLOSSARY[name].title), figures, percent=GLOSSARY[name].unit == PERCENT))
     if len(dimensions) < 2:
         return None
-    return parallel_chart(dimensions, [str(session.pk) for session in sessions], label=_("Parallel coordinates"))
+    return parallel_chart(
+        dimensions, [str(session.pk) for session in sessions], label=_("Parallel coordinates"), width=WHOLE
+    )
 
 
 def _coordinate(value: Any) -> float | str | None:

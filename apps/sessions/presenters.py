@@ -54,8 +54,8 @@ def progress_of(session: Session, attempts: Sequence[Attempt], checkpoint: Check
 
 def _words(session: Session) -> str:
     info = session.progress_info
-    if not info.get("total"):
-        return ""
+    if not info.get("total") or (session.status == State.COMPLETED and session.kind != Kind.TRAINING):
+        return ""  # the last message of a finished run is older than its end; a training may end early
     text = _("%(unit)s %(done)s of %(total)s") % {
         "unit": unit_word(info.get("unit", "")), "done": number(info.get("done", 0)), "total": number(info["total"]),
     }  # fmt: skip

@@ -9,7 +9,7 @@ from apps.ui.engine.text import N_
 
 UNITS = {
     "episode": N_("episode"), "epoch": N_("epoch"), "bar": N_("bar"), "step": N_("step"), "update": N_("update"),
-    "fold": N_("fold"), "trial": N_("trial"), "part": N_("part"),
+    "fold": N_("fold"), "trial": N_("trial"), "part": N_("part"), "run": N_("run"),
 }  # fmt: skip
 
 

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "django_q",
     "django_htmx",
     "django_prometheus",
+    "ninja",  # brings the page of the API with scripts and styles of this server, not of another
     *access.APPS,
     "apps.ui",
     "apps.accounts",

@@ -15,6 +15,7 @@ NOT_NEEDED = {
     "django.contrib.staticfiles",
     "django_htmx",
     "django_prometheus",
+    "ninja",
     "apps.monitoring",
     *access.APPS,
     "quant_platform",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +92,10 @@ def test_the_number_of_statements_does_not_grow(
     client.force_login(alice)
     with django_assert_max_num_queries(6):
         client.get("/search/", {"q": "aapl"})
+
+
+@pytest.mark.parametrize("path", ["/accounts/people/", "/accounts/groups/", "/accounts/audit/"])
+def test_the_rail_says_where_an_administrator_is(client, root, path):
+    client.force_login(root)
+    current = re.findall(r'<a class="n" href="([^"]+)" aria-current="page"', client.get(path).content.decode())
+    assert current == ["/accounts/people/"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from apps.ui.engine.charts import Dimension, parallel_chart
+from apps.ui.engine.charts.svg import text_width
 
 
 def ys(svg: str, line: int) -> list[float]:
@@ -50,3 +51,15 @@ def test_what_people_wrote_is_escaped():
     assert "<b>" not in svg
     assert "<i>" not in svg
     assert "&amp;: &lt;b&gt; &lt;i&gt;, c 1" in svg
+
+
+def test_words_at_neighbouring_axes_never_run_into_each_other():
+    names = ["Learning rate", "Learning rate over time", "Orders above the market's maximum", "学习率随时间的变化方式"]
+    dimensions = [Dimension(name, ["a very long value of it", "another value"]) for name in names * 3]
+    svg = parallel_chart(dimensions, ["a", "b"], label="x").svg(824)
+    written = re.findall(r'<text class="(?:lb|tk)" x="([\d.]+)"[^>]*>([^<]+)</text>', svg)
+    xs = sorted({float(x) for x, _ in written})
+    room = xs[1] - xs[0]
+    assert all(text_width(words) < room for _, words in written)
+    assert ">Learning<" in svg, "a title of several words stands on two lines"
+    assert ">rate<" in svg

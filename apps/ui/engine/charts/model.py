@@ -14,6 +14,8 @@ from typing import Literal
 
 #: Widths of the page's columns in px: whole main column, half of it, side column, phone.
 FULL, HALF, SIDE, PHONE = 824, 396, 352, 358
+#: The same on a page without a side column: all of it and half of it.
+WHOLE, PAIR = 1208, 588
 
 #: own: accent; bench: grey; dash, dot: further baselines; thread: one seed; up, down: direction; k1 … k8: equals
 #: beside each other, told apart by hue, dash and the name at their end.

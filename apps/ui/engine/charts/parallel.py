@@ -12,10 +12,10 @@ from apps.ui.engine.charts.model import FULL, LINES, Chart
 from apps.ui.engine.numbers import compact
 
 Value = float | str | None
-SIDE_ROOM, TOP, FOOT = 40, 34, 18
+SIDE_ROOM, TOP, FOOT = 40, 46, 18
 #: Least px between two axes; where they do not fit the middle ones are left out.
 ROOM = 64
-LETTERS = 16
+GAP = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Dimension:
 
 
 def parallel_chart(
-    dimensions: Sequence[Dimension], names: Sequence[str], *, label: str, width: int = FULL, height: int = 232
+    dimensions: Sequence[Dimension], names: Sequence[str], *, label: str, width: int = FULL, height: int = 244
 ) -> Chart:
     """Return a line a name through ``dimensions``, in the colours of ``LINES``; at most as many names as colours.
 
@@ -59,7 +59,8 @@ def parallel_chart(
     def draw(wide: int, language: str) -> str:
         shown = _fitting(dimensions, wide)
         xs = [SIDE_ROOM + (wide - 2 * SIDE_ROOM) * at / max(1, len(shown) - 1) for at in range(len(shown))]
-        parts = [part for x, one in zip(xs, shown, strict=True) for part in _axis(x, one, height)]
+        room = (wide - 2 * SIDE_ROOM) / max(1, len(shown) - 1) - GAP
+        parts = [part for x, one in zip(xs, shown, strict=True) for part in _axis(x, one, height, room)]
         places = [one.places() for one in shown]
         for number, name in enumerate(names):
             values = [one.values[number] for one in shown]
@@ -83,21 +84,37 @@ def _y(place: float, height: int) -> float:
     return height - FOOT - place * (height - FOOT - TOP)
 
 
-def _axis(x: float, one: Dimension, height: int) -> list[str]:
-    parts = [s.path("g0", f"M{s.c(x)} {TOP}V{height - FOOT}"), s.text(x, 12, _short(one.title), "lb", "middle")]
+def _axis(x: float, one: Dimension, height: int, room: float) -> list[str]:
+    titles = [s.text(x, 12 + 13 * row, line, "lb", "middle") for row, line in enumerate(_two_lines(one.title, room))]
+    parts = [s.path("g0", f"M{s.c(x)} {TOP}V{height - FOOT}"), *titles]
     places = one.places()
     ends = sorted(places, key=places.__getitem__)
     written = ends if not one.numeric else list(dict.fromkeys([*ends[:1], *ends[-1:]]))
     for word in written if len(written) <= 8 else [written[0], written[-1]]:
         y = _y(places[word], height)
         over = one.numeric and places[word] in {0.0, 1.0}
-        at = y - 6 if over and places[word] == 1.0 else y + 14 if over else y - 3
-        parts.append(s.text(x, at, _short(word), "tk", "middle"))
+        at = y - 6 if over and places[word] == 1.0 else y + 14 if over else y - 7
+        parts.append(s.text(x, at, _short(word, room), "tk", "middle"))
     return parts
 
 
-def _short(words: str) -> str:
-    return words if len(words) <= LETTERS else words[: LETTERS - 1] + "…"
+def _two_lines(words: str, room: float) -> list[str]:
+    """Return a title in at most two lines, broken between words where it has any."""
+    if s.text_width(words) <= room or " " not in words:
+        return [_short(words, room)]
+    first, *rest = words.split(" ")
+    while rest and s.text_width(f"{first} {rest[0]}") <= room:
+        first = f"{first} {rest.pop(0)}"
+    return [_short(first, room), *([_short(" ".join(rest), room)] if rest else [])]
+
+
+def _short(words: str, room: float) -> str:
+    """Return ``words`` as far as they fit into ``room`` px, so that neighbours never run into each other."""
+    if s.text_width(words) <= room:
+        return words
+    while words and s.text_width(words + "…") > room:
+        words = words[:-1]
+    return words.rstrip() + "…"
 
 
 def _line(number: int, said: str, points: Sequence[tuple[float, float] | None]) -> str:
