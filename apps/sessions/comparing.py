@@ -20,12 +20,14 @@ from apps.sessions.selectors import session_visible
 from apps.strategies.engine.registry import TYPES
 from apps.trading.engine.glossary import GLOSSARY, PERCENT
 from apps.ui.engine.charts import LINES, PAIR, WHOLE, Chart, Dimension, Series, line_chart, parallel_chart
-from apps.ui.engine.numbers import compact, number, size
+from apps.ui.engine.numbers import MINUS, compact, number, size
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
 MOST = len(LINES)
 POINTS = 400
+#: Below it a number has more zeros than a chart's margin has room.
+SMALL = 0.001
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,13 @@ def metric_lines(sessions: Sequence[Session], choice: Choice) -> dict[str, list[
     return found
 
 
+def _tick(value: float) -> str:
+    """Return ``value`` short enough for the margin of a chart."""
+    if value and abs(value) < SMALL:
+        return f"{value:.1e}".replace("e-0", "e-").replace("-", MINUS)
+    return compact(value)
+
+
 def overlays(sessions: Sequence[Session], choice: Choice) -> list[Overlay]:
     return [_overlay(sessions, name, lines, choice) for name, lines in metric_lines(sessions, choice).items()]
 
@@ -117,7 +126,7 @@ def _overlay(sessions: Sequence[Session], name: str, lines: list[tuple[int, Line
     drawn = [Series(str(sessions[place].pk), line.x.tolist(), line.y.tolist(), LINES[place]) for place, line in lines]
     log = look.log and any((line.y > 0).any() for _, line in lines)
     chart = line_chart(
-        drawn, label=look.title, log=log, y_text=compact, width=WHOLE if wide else PAIR, height=168, right=72
+        drawn, label=look.title, log=log, y_text=_tick, width=WHOLE if wide else PAIR, height=168, right=72
     )
     return Overlay(name, look.title, _(", ").join(part for part in parts if part), chart, wide)
 

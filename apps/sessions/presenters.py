@@ -16,6 +16,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command, State, allowed
+from apps.sessions.forecast import LEAST_SHARE
 from apps.sessions.models import Attempt, Checkpoint, Kind, Session, Status
 from apps.sessions.notices import reason_text
 from apps.sessions.waiting import Queue
@@ -49,7 +50,15 @@ def progress_of(session: Session, attempts: Sequence[Attempt], checkpoint: Check
     done_at = now + timedelta(seconds=left) if left is not None else None
     rate = session.progress_info.get("rate") if running else None
     whole = int(share * 100)
-    return Progress(whole, whole // 10 * 10, _words(session), elapsed, left, done_at, rate, checkpoint)
+    words = ", ".join(filter(None, (_words(session), _ends_before(session, share, elapsed, left))))
+    return Progress(whole, whole // 10 * 10, words, elapsed, left, done_at, rate, checkpoint)
+
+
+def _ends_before(session: Session, share: float, elapsed: float, left: float | None) -> str:
+    """Say how far a run will come where its time limit is nearer than its end, once its pace is known."""
+    if left is None or share < LEAST_SHARE or not session.time_limit or elapsed + left <= session.time_limit:
+        return ""
+    return _("its time limit ends it at about %(share)s%%") % {"share": int(100 * share * session.time_limit / elapsed)}
 
 
 def _words(session: Session) -> str:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.sessions import comparing
 from apps.sessions.engine.comparing import line_of, smoothed
 from apps.sessions.engine.curves import Curves
 from tests.sessions.live_fixtures import make_session, points, say
@@ -153,3 +154,9 @@ def test_the_command_prints_the_same(root, pair, capsys):
     assert json.loads(capsys.readouterr().out)["figures"][1] == {"sharpe": 2.5}
     with pytest.raises(CommandError, match="no session 99"):
         call_command("sessions", "compare", "99", numbers[0])
+
+
+def test_small_numbers_fit_the_margin_of_a_chart():
+    assert [comparing._tick(value) for value in (0.00052, -0.00048, 0.0, 0.05, 12.0)] == [
+        "5.2e−4", "−4.8e−4", "0", "0.05", "12",
+    ]  # fmt: skip

@@ -90,30 +90,6 @@ def test_the_page_states_title_version_state_and_progress(page, alice):
     assert f'data-live-session="{session.pk}"' in text
 
 
-def test_a_run_that_has_done_its_work_says_that_it_works_out_the_result(page, alice):
-    info = {"done": 3, "total": 3, "unit": "episode", "rate": 3474}
-    session = make_session(alice, progress=1.0, progress_info=info)
-    Attempt.objects.create(session=session, number=1)
-    text = body(page.get(url("detail", session.pk)))
-    assert "episode 3 of 3, working out the result" in text
-    assert "done about" not in text
-    Session.objects.filter(pk=session.pk).update(status="completed")
-    assert "working out" not in body(page.get(url("detail", session.pk)))
-
-
-def test_what_is_over_shows_neither_what_is_left_nor_a_live_connection(page, alice):
-    session = make_session(
-        alice, kind="backtest", status="completed", finished_at=timezone.now(),
-        progress_info={"done": 55, "total": 60, "unit": "run"},
-    )  # fmt: skip
-    text = body(page.get(url("detail", session.pk)))
-    assert "100%" in text
-    assert "55 of 60" not in text, "the last message is older than the end"
-    assert "Throughput" not in text
-    assert "Updating live" not in text
-    assert re.search(r'id="session-checkpoints"[^>]* hidden', text), "a backtest keeps no checkpoint"
-
-
 def test_the_first_paint_holds_the_curve_and_its_server_drawing(page, alice):
     session = say(make_session(alice), points(1, 2, 3), points(4, 5))
     text = body(page.get(url("detail", session.pk)))
