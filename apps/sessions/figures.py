@@ -61,11 +61,13 @@ def names_of(session: Session, curves: Curves) -> list[str]:
 
 
 def figures_of(session: Session, *, drawn: bool = True) -> list[Figure]:
-    """Return the figures of a training in page order; a backtest has its report instead."""
+    """Return the figures of a training in page order, of one that has ended those with points; a backtest has its
+    report instead."""
     if session.kind != Kind.TRAINING:
         return []
     curves = curves_of(session.pk, session.last_seq)
-    return [_figure(session, curves, name, drawn=drawn) for name in names_of(session, curves)]
+    names = [name for name in names_of(session, curves) if session.status not in FINAL or curves.of(name)]
+    return [_figure(session, curves, name, drawn=drawn) for name in names]
 
 
 def _figure(session: Session, curves: Curves, name: str, *, drawn: bool) -> Figure:

@@ -31,6 +31,18 @@ def test_several_seeds_are_threads_with_a_band(page, alice):
     assert ">seed 0</text>" in text, "the seed furthest behind carries its name"
 
 
+def test_a_run_that_ended_shows_the_curves_it_has_and_waits_for_none(page, alice):
+    session = make_session(alice, status="failed")
+    text = body(page.get(url("detail", session.pk)))
+    assert "Waiting for the first point" not in text
+    assert 'id="session-curves"' not in text
+    assert 'data-connected=""' in text, "nothing of it moves any more"
+    say(session, points(1, 2, 3))
+    text = body(page.get(url("detail", session.pk)))
+    assert 'data-curve="loss"' in text
+    assert 'data-curve="reward"' not in text
+
+
 def test_now_is_the_same_step_on_every_chart(alice, monkeypatch):
     session, seen = make_session(alice, progress_info={"done": 2, "total": 10, "unit": "episode"}), []
     monkeypatch.setattr(figures, "line_chart", lambda *lines, **more: seen.append(more.get("now")))

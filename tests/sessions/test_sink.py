@@ -7,6 +7,7 @@ import json
 import os
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -120,6 +121,26 @@ def test_an_order_from_outside_is_seen(session, live, alice, command):
     session_command(session_id=session.pk, command=command, actor=alice)
     eventually(live.stop_requested)
     assert live.stop_reason == {"pause": "pausing", "cancel": "cancelling"}[command]
+
+
+@pytest.mark.parametrize(("limit", "at"), [(7200, 6600.0), (600, 300.0)])
+def test_a_checkpoint_is_due_once_600_s_before_the_time_limit_or_at_half_of_a_short_one(
+    alice, settings, monkeypatch, limit, at
+):
+    clock = [0.0]
+    monkeypatch.setattr(sink_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    settings.QP_CHECKPOINT_SECONDS = 1e9
+    session = claimed(alice, time_limit=limit)
+    sink = DbSink(session, session_folder(session.pk))
+    clock[0] = at - 1
+    assert not sink.checkpoint_due()
+    clock[0] = at + 1
+    assert sink.checkpoint_due()
+    save(sink, 1)
+    assert not sink.checkpoint_due(), "one is enough"
+    clock[0] = limit + 1.0
+    sink._look_for_orders()
+    assert sink.stop_reason == "time_limit"
 
 
 def test_the_time_limit_asks_it_to_stop(alice, settings):
