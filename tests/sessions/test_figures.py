@@ -36,7 +36,7 @@ def test_a_run_that_ended_shows_the_curves_it_has_and_waits_for_none(page, alice
     text = body(page.get(url("detail", session.pk)))
     assert "Waiting for the first point" not in text
     assert 'id="session-curves"' not in text
-    assert 'data-connected=""' in text, "nothing of it moves any more"
+    assert "data-live-state" not in text, "nothing of it moves any more"
     say(session, points(1, 2, 3))
     text = body(page.get(url("detail", session.pk)))
     assert 'data-curve="loss"' in text
