@@ -33,6 +33,8 @@ def market_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         if market["lots"] and choice:
             refused = choice == "refuse"
             rows.append((_("Orders above the market's maximum"), _("refused") if refused else _("split into several")))
+    if market.get("funding_told"):
+        rows.append((_("Funding"), _("rates of the data, at their times")))
     return [*rows, *_charges(report, market), *_events(report, market), *_gaps(market)]
 
 

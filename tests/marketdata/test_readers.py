@@ -53,6 +53,14 @@ def test_chinese_headers_in_every_usual_encoding(write, encoding):
     assert (panel.open[0, 0], panel.high[0, 0], panel.amount[0, 0]) == (12.52, 12.62, 205752875.0)
 
 
+@pytest.mark.parametrize("name", ["fundingRate", "funding_rate", "lastFundingRate", "资金费率"])
+def test_published_funding_rates_are_a_field_of_bars(write, name):
+    text = f"date,open,high,low,close,volume,{name}\n2024-01-02,10,12,9,11,100,-0.0001\n2024-01-03,10,12,9,11,100,\n"
+    panel = read_bars(write("BTCUSDT.csv", text)).panel
+    assert panel.funding[0, 0] == -0.0001
+    assert np.isnan(panel.funding[0, 1])
+
+
 def test_blank_lines_comments_and_thousands_are_read_over(write):
     text = f'# made by hand\n\n{HEADER}2024-01-02,10,12,9,11,"1,234,567"\n\n2024-01-03,10,12,9,None,-\n\n'
     made = read_bars(write("A.csv", text))

@@ -11,7 +11,7 @@ from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import CorporateAction, adjusted, dividend, split
 from apps.sessions.report_market import market_rows
 from apps.strategies.engine.backtesting import backtest
-from apps.strategies.engine.execution import Traded, funding_stamps
+from apps.strategies.engine.execution import Traded, funding_stamps, funding_told
 from apps.strategies.engine.registry import parse_config
 from apps.trading.engine.costs import Costs
 
@@ -219,3 +219,39 @@ class TestWords:
 def test_funding_falls_at_0_8_and_16_hours_before_the_bar_that_begins_then(frequency, times, counted):
     found = funding_stamps(np.array(times, "datetime64[ns]"), frequency)
     assert (found - found[0]).tolist() == counted
+
+
+class TestFundingOfTheData:
+    RATES = np.array([[0.001, np.nan, -0.002, 0.0]])
+
+    @pytest.mark.parametrize(
+        ("frequency", "step", "added"),
+        [
+            ("1h", np.timedelta64(1, "h"), [0.001, 0.001, -0.001, -0.001]),
+            ("8h", np.timedelta64(8, "h"), [0.001, 0.001, -0.001, -0.001]),
+            ("1d", np.timedelta64(1, "D"), [0.0, 0.001, 0.001, -0.001]),
+        ],
+    )
+    def test_a_short_bar_owes_as_it_begins_and_a_day_once_it_is_over(self, frequency, step, added):
+        times = np.datetime64("2024-01-01", "ns") + np.arange(4) * step
+        found = funding_told(BarPanel(("P",), times, {"funding": self.RATES}, frequency))
+        assert found[0] == pytest.approx(added)
+
+    def test_data_without_a_rate_tells_none(self):
+        times = np.datetime64("2024-01-01", "ns") + np.arange(4) * np.timedelta64(1, "D")
+        assert funding_told(BarPanel(("P",), times, {})) is None
+        assert funding_told(BarPanel(("P",), times, {"funding": np.full((1, 4), np.nan)})) is None
+        one = funding_told(BarPanel(("P", "Q"), times, {"funding": np.vstack([self.RATES, [[np.nan] * 4]])}))
+        assert np.isnan(one[1]).all()
+        assert not np.isnan(one[0]).any()
+
+    def test_what_is_held_over_a_day_pays_its_rate_and_the_report_says_whose_it_was(self):
+        rates = np.full((1, DAYS), 0.0003)
+        data = panel(("BTCUSDT",), funding=rates)
+        config = parse_config("rule", {"symbol": "BTCUSDT", "rule": "buy_and_hold", "commission_bp": 0})
+        free, paying = (run(data, calendar="24/7", config=config, obey=obey) for obey in (False, True))
+        held = np.array(paying["series"]["equity"]) - np.array(paying["series"]["cash"])
+        assert paying["metrics"]["funding"] == pytest.approx(float(held[:-1].sum()) * 0.0003)
+        assert "funding" not in free["metrics"]
+        assert dict(market_rows(paying))["Funding"] == "rates of the data, at their times"
+        assert "Funding" not in dict(market_rows(free))

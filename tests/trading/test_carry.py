@@ -102,6 +102,19 @@ class TestFunding:
         assert rows(none, FUNDING) == []
 
 
+    def test_an_instrument_of_which_the_data_tells_none_owes_the_fixed_one(self):
+        close = np.full((2, 5), 10.0)
+        rules = Market.of("CRYPTO", ["perpetual"] * 2, [date(2024, 1, 1)] * 5, close)
+        funded = np.array([[0.0, 0.0, 0.0, 0.004, 0.004], [np.nan] * 5])
+        rules = replace(rules, stamps=self.STAMPS, funded=funded)
+        weights = np.full((2, 5), np.nan)
+        weights[:, 0] = 0.4
+        result = run_weights(weights, close, close, Costs(funding=0.001), Options(capital=1000.0), market=rules)
+        owed = result.ledger[result.ledger["reason"] == FUNDING]
+        assert list(zip(owed["bar"].tolist(), owed["symbol"].tolist(), strict=True)) == [(2, 1), (3, 0), (4, 1)]
+        assert owed["price"] == pytest.approx([-0.01, -0.04, -0.01])
+
+
 def case(seed, symbols=1, bars=50):
     rng = np.random.Generator(np.random.PCG64(seed))
     close = np.round(20 * np.exp(np.cumsum(rng.normal(0, 0.03, (symbols, bars)), axis=1)), 2)

@@ -57,7 +57,10 @@ class StrategyConfig(BaseModel):
         ge=-100,
         le=100,
         title=N_("Funding of perpetuals"),
-        description=N_("At 0, 8 and 16 h UTC of the value held; longs pay shorts where it is above zero."),
+        description=N_(
+            "At 0, 8 and 16 h UTC of the value held; longs pay shorts where it is above zero. Rates that the data "
+            "tells rule over it."
+        ),
         json_schema_extra=_x(RISK, N_("bp each 8 hours")),
     )
 

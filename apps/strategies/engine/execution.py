@@ -91,7 +91,8 @@ class Traded:
         part = self._part(rows)
         own = set(part.symbols)
         actions = [event for event in self.events if event.symbol in own]
-        if not any(boards) and not actions and not self.owes:
+        funded = funding_told(part) if self.obey else None
+        if not any(boards) and not actions and not self.owes and funded is None:
             return None
         days = part.times.astype("datetime64[D]")
         limited = self.as_traded and any(board is not None and board[0] == "CN" for board in boards)
@@ -101,7 +102,7 @@ class Traded:
             boards, days, reference, st=special, age=_age(part) if limited else None,
             events=_events(part, actions), limited=limited, lots=self.as_traded,
         )  # fmt: skip
-        made = replace(made, stamps=funding_stamps(part.times, part.frequency))
+        made = replace(made, stamps=funding_stamps(part.times, part.frequency), funded=funded)
         return self._told(made, part) if self.obey else made
 
     @staticmethod
@@ -173,6 +174,7 @@ class Traded:
             "limits": bool(chinese and self.as_traded and self.obey),
             "lots": bool(found and self.as_traded),
             "st_known": "st" in self.panel.fields if chinese else None,
+            "funding_told": self.obey and funding_told(self._part(rows)) is not None,
             "not_charged": gaps,
             "events": sum(bool(days[0] <= event.day <= days[-1]) for event in self.events if event.symbol in own),
         }
@@ -235,6 +237,25 @@ def funding_stamps(times: NDArray[np.datetime64], frequency: str) -> NDArray[np.
     if frequency != "1d" and len(starts) > 1:
         starts = starts - np.diff(starts).min()
     return starts // (FUNDING_HOURS * 3600)
+
+
+def funding_told(part: BarPanel) -> Floats | None:
+    """Return the funding rates (S, T) that the data tells, added up to the start of each bar; None where it tells none.
+
+    NaN for an instrument without any. A bar up to as long as the time between two fundings carries the rate of the
+    moment at which it begins; a longer one the sum of what falls into it, owed when the next one begins.
+    """
+    if "funding" not in part.fields:
+        return None
+    rates = np.asarray(part.fields["funding"], np.float64)
+    known = np.isfinite(rates)
+    if not known.any():
+        return None
+    added = np.cumsum(np.where(known, rates, 0.0), axis=1)
+    length = np.diff(part.times).min() if len(part.times) > 1 else np.timedelta64(1, "D")
+    if part.frequency == "1d" or length > np.timedelta64(FUNDING_HOURS, "h"):
+        added = np.concatenate([np.zeros((len(added), 1)), added[:, :-1]], axis=1)
+    return np.where(known.any(axis=1)[:, None], added, np.nan)
 
 
 def _age(part: BarPanel) -> NDArray[np.int64]:

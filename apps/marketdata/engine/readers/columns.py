@@ -50,6 +50,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "limit_up": ("limitup", "uplimit", "highlimit", "upstopprice", "涨停价"),
     "limit_down": ("limitdown", "downlimit", "lowlimit", "downstopprice", "跌停价"),
     "open_interest": ("openinterest", "openint", "oi", "hold", "持仓量"),
+    "funding": ("fundingrate", "lastfundingrate", "funding", "资金费率"),
     "split_ratio": ("splitratio", "stocksplits", "splitfactor", "11splitfactor"),
     "cash_dividend": ("exdividend", "dividends", "dividend", "divcash", "cashdividend"),
     "open_cents": ("opencents",),
@@ -60,7 +61,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 PRICES = ("open", "high", "low", "close")
 OPTIONAL = (
     "volume", "amount", "adj_close", "factor", "prev_close", "vwap", "suspended", "traded", "st", "limit_up",
-    "limit_down", "open_interest", "split_ratio", "cash_dividend",
+    "limit_down", "open_interest", "funding", "split_ratio", "cash_dividend",
 )  # fmt: skip
 _MEANING = {spelling: (target, rank) for target, names in NAMES.items() for rank, spelling in enumerate(names)}
 

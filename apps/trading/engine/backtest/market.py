@@ -72,7 +72,7 @@ class Market:
     the most shares of one order, ``cage`` (B, T, 2) how far a limit order may lie through the market
     (``schedule.maxima``, ``schedule.cages``; None: no rule). What a perpetual position pays is counted from the
     first bar on: ``stamps`` (T,) funding times up to the start of each bar, ``funded`` (S, T) rates that the data
-    tells of the bars before; None: unknown.
+    tells, added up to the start of each bar (NaN: of an instrument of which it tells none); None: unknown.
     """
 
     up: Floats
@@ -222,10 +222,11 @@ class Market:
         """
         nights = np.diff(self.day, prepend=self.day[:1]).astype(np.float64)
         funding = np.zeros((len(self.board), len(self.day)))
-        if self.funded is not None:
-            funding += np.diff(self.funded, axis=1, prepend=self.funded[:, :1])
-        elif self.stamps is not None:
+        if self.stamps is not None:
             funding += np.diff(self.stamps, prepend=self.stamps[:1]) * costs.funding
+        if self.funded is not None:
+            told = np.diff(self.funded, axis=1, prepend=self.funded[:, :1])
+            funding = np.where(np.isnan(told), funding, told)
         borrow = nights * (costs.borrow / YEAR)
         return (borrow, funding) if borrow.any() or funding.any() else None
 
