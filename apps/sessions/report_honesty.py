@@ -185,13 +185,13 @@ def crisis_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def participation_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return share of volume, share of the value it lets through, and the capital it carries."""
+def participation_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return share of volume, part of the value that fits at once, return under that limit, capital it carries."""
     rows = (report.get("robustness") or {}).get("participation") or []
     capital, currency = report["capital"], report["currency"]
     return [
         (
-            numbers.percent(row["share"], 0), numbers.percent(row["filled"], 1),
+            numbers.percent(row["share"], 0), numbers.percent(row["filled"], 1), _signed(row.get("total_return")),
             shown(None if row["capital"] is None else row["capital"] * capital, "money", currency),
         )
         for row in rows

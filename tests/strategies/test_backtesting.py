@@ -291,6 +291,75 @@ class TestPortfolio:
         assert found["baselines"]["buy_and_hold"]["final_equity"] > 0
 
 
+class TestDepth:
+    """What orders lose by their size, and how much of a bar they may take: fields of every strategy."""
+
+    VOLUME = 2_000.0
+
+    def data(self):
+        found = panel()
+        return BarPanel(found.symbols, found.times,
+                        {**found.fields, "volume": np.full_like(found.close, self.VOLUME)},
+                        currency="USD", name="demo")  # fmt: skip
+
+    def cross(self, **values):
+        return rule(rule="sma_cross", fast=3, slow=9, **values)
+
+    @pytest.mark.parametrize("model", ["fixed", "spread", "volume_share", "square_root"])
+    def test_every_model_costs_something_and_the_report_says_what_was_left_without_it(self, model):
+        options = {"spread": 0.5} if model == "spread" else {}
+        free, paid = (run(self.cross(slippage=name, **options), self.data()) for name in ("none", model))
+        assert paid["headline"]["total_return"] < free["headline"]["total_return"]
+        without = next(row for row in paid["stress"] if row["name"] == "no_slippage")
+        assert without["total_return"] == pytest.approx(free["headline"]["total_return"])
+        assert "no_slippage" not in [row["name"] for row in free["stress"]]
+        names = {"fixed": "slippage", "volume_share": "volume_impact", "square_root": "root_impact"}
+        assert paid["costs"][names.get(model, model)] > 0
+
+    def test_no_fill_takes_more_than_its_part_and_what_waited_is_told(self):
+        report = run(self.cross(participation_pct=10), self.data())
+        assert report["fill_rule"]["participation"] == 0.1
+        assert report["metrics"]["largest_fill_share"] <= 0.1
+        assert report["refused"]["volume"] > 0
+        assert run(self.cross(), self.data())["metrics"]["largest_fill_share"] > 0.1
+
+    def test_the_returns_under_limits_are_those_of_such_runs(self):
+        report = run(self.cross(), self.data())
+        rows = {row["share"]: row["total_return"] for row in report["robustness"]["participation"]}
+        for share in (0.05, 0.5):
+            again = run(self.cross(participation_pct=share * 100), self.data())
+            assert rows[share] == pytest.approx(again["headline"]["total_return"])
+
+    def test_weights_and_the_studies_trade_in_the_same_depth(self):
+        config = parse_config("allocation", {
+            "symbols": ["AAA", "BBB", "CCC"], "method": "equal_weight", "rebalance": 5,
+            "slippage": "square_root", "participation_pct": 10,
+        })  # fmt: skip
+        report = run(config, self.data(), key="allocation", study="sweep")
+        assert report["metrics"]["largest_fill_share"] <= 0.1
+        sweep = report["sweep"]
+        own = sweep["total_return"][sweep["own"][1]][sweep["own"][0]]
+        assert own == pytest.approx(report["headline"]["total_return"])
+        found = run(self.cross(slippage="volume_share", participation_pct=10), self.data(), study="sweep")
+        sweep = found["sweep"]
+        own = sweep["total_return"][sweep["own"][1]][sweep["own"][0]]
+        assert own == pytest.approx(found["headline"]["total_return"])
+
+    @pytest.mark.parametrize("values", [{"slippage": "volume_share"}, {"slippage": "square_root"},
+                                        {"participation_pct": 5}])  # fmt: skip
+    def test_data_without_volumes_is_refused_by_the_field_that_asks_for_them(self, values):
+        data = panel(volume=np.full((3, DAYS), np.nan))
+        with pytest.raises(Refusal) as refused:
+            run(self.cross(**values), data)
+        assert (refused.value.code, refused.value.field) == ("no_volume", "participation_pct")
+
+    def test_an_agent_without_a_market_pays_the_fixed_slippage_as_part_of_a_side(self):
+        config = parse_config("algorithmic_trading", {"symbol": "AAA", "commission_bp": 3, "slippage": "fixed",
+                                                      "slippage_bp": 4})  # fmt: skip
+        assert config.side_bp == 7
+        assert rule(commission_bp=3, slippage="spread").side_bp == 3
+
+
 class TestHolding:
     """What holding costs: borrow fees of shorts, funding of perpetual positions."""
 

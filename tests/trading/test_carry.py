@@ -101,7 +101,6 @@ class TestFunding:
         none = run_targets(wants(1, *[HOLD] * 4), self.BARS, Costs(levies=0.0), SHORT, market=rules)
         assert rows(none, FUNDING) == []
 
-
     def test_an_instrument_of_which_the_data_tells_none_owes_the_fixed_one(self):
         close = np.full((2, 5), 10.0)
         rules = Market.of("CRYPTO", ["perpetual"] * 2, [date(2024, 1, 1)] * 5, close)

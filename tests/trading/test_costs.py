@@ -69,6 +69,9 @@ def test_basis_points_become_fractions_and_back_to_json():
             "levies": 1,
             "borrow": 0,
             "funding": 0,
+            "spread": 0,
+            "volume_impact": 0,
+            "root_impact": 0,
         }
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from apps.trading.engine.backtest import Bars, Options, run_rule, run_targets
+from apps.trading.engine.backtest import Bars, Depth, Options, run_rule, run_targets
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.report import (
     BASELINES,
@@ -139,7 +140,7 @@ class TestCurves:
         assert rounded([1.23456789012, None, float("nan"), float("inf")]) == [1.2345679, None, None, None]
 
 
-def report(targets=None, close=None, costs=None, unseen=1.0, frequency="1d"):
+def report(targets=None, close=None, costs=None, unseen=1.0, frequency="1d", volume=None):
     close = (
         np.round(100 * np.exp(np.cumsum(np.random.default_rng(2).normal(0.001, 0.01, 500))), 2)
         if close is None
@@ -151,14 +152,15 @@ def report(targets=None, close=None, costs=None, unseen=1.0, frequency="1d"):
     times = np.datetime64("2011-01-03", "ns") + np.arange(len(close)) * np.timedelta64(1, "D")
     wanted = (np.arange(len(close)) // 5 % 2).astype(np.int8) if targets is None else targets
 
-    def rerun(costs, delay):
-        return run_targets(
-            np.concatenate([np.zeros(delay, np.int8), wanted[: len(wanted) - delay]]), bars, costs, options
-        )
+    def rerun(costs, delay, participation=0.0):
+        late = np.concatenate([np.zeros(delay, np.int8), wanted[: len(wanted) - delay]])
+        depth = None if volume is None else Depth.of(volume, close)
+        return run_targets(late, bars, costs, replace(options, participation=participation), depth=depth)
 
     setting = Setting(
         strategy={"type": "rule"}, symbols=["A"], times=times, all_times=times, frequency=frequency, bars_per_year=252.0,
         currency="USD", dataset="demo", capital=10_000.0, costs=costs, fill_rule={}, benchmark={"symbol": ""}, unseen=unseen,
+        volume=None if volume is None else np.atleast_2d(volume),
     )  # fmt: skip
     held = run_rule("buy_and_hold", {}, bars, costs, options).equity
     steps = []
@@ -168,6 +170,25 @@ def report(targets=None, close=None, costs=None, unseen=1.0, frequency="1d"):
 
 
 class TestDocument:
+    def test_it_says_what_it_earns_where_no_order_may_take_more_of_a_bar(self):
+        document, rerun = report(volume=np.full(500, 300.0))
+        rows = document["robustness"]["participation"]
+        assert [row["share"] for row in rows] == [0.05, 0.1, 0.25, 0.5]
+        for row in rows:
+            again = rerun(Costs(rate=0.001), 0, row["share"])
+            assert row["total_return"] == pytest.approx(again.equity[-1] / 10_000 - 1)
+        assert rows[0]["total_return"] != rows[-1]["total_return"]
+        assert report()[0]["robustness"]["participation"] == []
+
+    def test_what_slippage_took_is_a_case_of_its_own_where_there_is_any(self):
+        costs = Costs(rate=0.001, slippage=0.002, spread=0.01)
+        document, rerun = report(costs=costs)
+        row = document["stress"][-1]
+        assert row["name"] == "no_slippage"
+        assert row["total_return"] == pytest.approx(rerun(Costs(rate=0.001), 0).equity[-1] / 10_000 - 1)
+        assert document["stress"][1]["total_return"] < row["total_return"] < document["stress"][0]["total_return"]
+        assert "no_slippage" not in [row["name"] for row in report()[0]["stress"]]
+
     def test_it_is_json_without_nan(self):
         document, _ = report()
         assert json.loads(json.dumps(document, allow_nan=False)) == document

@@ -255,11 +255,14 @@ def _yardsticks(market: TradedMarket, rows: list[int], config: StrategyConfig) -
 
 @dataclass(frozen=True)
 class _Player:
-    """Runs one strategy's decisions: ``run(costs, delay)`` acts ``delay`` bars late."""
+    """Runs one strategy's decisions: ``run(costs, delay)`` acts ``delay`` bars late.
+
+    A third argument is the largest part of a bar's volume, where it is not to be the strategy's own.
+    """
 
     rows: list[int]
     options: Options
-    run: Callable[[Costs, int], Result]
+    run: Callable[..., Result]
 
 
 def _player(config: StrategyConfig, decisions: Decisions, market: TradedMarket) -> _Player:
@@ -275,10 +278,16 @@ def _player(config: StrategyConfig, decisions: Decisions, market: TradedMarket) 
     else:
         wanted = _row_of(decisions, row, len(bars))
 
-    def by_targets(costs: Costs, delay: int) -> Result:
-        return run_targets(_late(wanted, delay), bars, costs, options, first=market.first, market=rules)
+    def by_targets(costs: Costs, delay: int, participation: float | None = None) -> Result:
+        own = _taking(options, participation)
+        depth = market.depth([row], costs, own)
+        return run_targets(_late(wanted, delay), bars, costs, own, first=market.first, market=rules, depth=depth)
 
     return _Player([row], options, by_targets)
+
+
+def _taking(options: Options, participation: float | None) -> Options:
+    return options if participation is None else replace(options, participation=participation)
 
 
 def _row_of(decisions: TargetPositions, row: int, bars: int) -> NDArray[np.int8]:
@@ -302,16 +311,19 @@ def _weights_player(weights: Floats, config: StrategyConfig, options: Options, m
         raise Refusal("no_weights", N_("The strategy gives no instrument a weight in this period."), field="start")
     chosen = np.asarray(weights[rows] if len(weights) == len(market.panel.symbols) else weights, np.float64)
 
-    def by_weights(costs: Costs, delay: int) -> Result:
+    def by_weights(costs: Costs, delay: int, participation: float | None = None) -> Result:
         late = np.concatenate([np.full((len(rows), delay), np.nan), chosen[:, : chosen.shape[1] - delay]], axis=1)
-        return market.weigh(late, rows, costs, options)
+        return market.weigh(late, rows, costs, _taking(options, participation))
 
     return _Player(rows, options, by_weights)
 
 
 def _options(config: StrategyConfig, capital: float) -> Options:
     """Return how orders are sized: an order that costs more than the cash is cut to it."""
-    options = Options(capital=capital, fraction=1.0, cash_short="reduce", order_maximum=config.order_maximum)
+    options = Options(
+        capital=capital, fraction=1.0, cash_short="reduce", order_maximum=config.order_maximum,
+        participation=config.participation_pct / 100.0,
+    )  # fmt: skip
     if isinstance(config, AlgorithmicTradingConfig):
         return replace(options, allow_short=config.allow_short)
     if isinstance(config, RuleConfig):
@@ -339,4 +351,5 @@ def _fill_rule(options: Options) -> dict[str, Any]:
         "allow_short": options.allow_short,
         "cash_short": options.cash_short,
         "order_maximum": options.order_maximum,
+        "participation": options.participation,
     }

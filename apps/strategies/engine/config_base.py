@@ -34,8 +34,53 @@ class StrategyConfig(BaseModel):
         ge=0,
         le=1000,
         title=N_("Cost, each side"),
-        description=N_("Commission and slippage together, of the traded value."),
+        description=N_("Of the traded value: commission, and slippage where no model below tells it."),
         json_schema_extra=_x(RISK, "bp"),
+    )
+    slippage: Literal["none", "fixed", "spread", "volume_share", "square_root"] = Field(
+        "none",
+        title=N_("Slippage"),
+        description=N_("What orders at the market and stops lose beside that. Agents learn with the fixed one only."),
+        json_schema_extra=_x(RISK),
+    )
+    slippage_bp: float = Field(
+        5.0,
+        ge=0,
+        le=1000,
+        title=N_("Fixed slippage"),
+        description=N_("Lost at each fill."),
+        json_schema_extra=_x(RISK, N_("bp of the price"), only={"slippage": "fixed"}),
+    )
+    spread: float = Field(
+        0.01,
+        ge=0,
+        title=N_("Quoted spread"),
+        description=N_("Half of it is lost at each fill."),
+        json_schema_extra=_x(RISK, N_("money a share"), only={"slippage": "spread"}),
+    )
+    volume_impact: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        title=N_("Impact by volume share"),
+        description=N_("Times the square of the order's share of the bar's volume, of the price."),
+        json_schema_extra=_x(RISK, only={"slippage": "volume_share"}),
+    )
+    root_impact: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        title=N_("Impact by square root"),
+        description=N_("Times the volatility of a bar and the root of the order's share of its volume, of the price."),
+        json_schema_extra=_x(RISK, only={"slippage": "square_root"}),
+    )
+    participation_pct: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        title=N_("Volume limit"),
+        description=N_("What of an order is above is ordered again for the next bar. 0 means no limit."),
+        json_schema_extra=_x(RISK, N_("% of a bar's volume")),
     )
     order_maximum: Literal["split", "refuse"] = Field(
         "split",
@@ -63,6 +108,11 @@ class StrategyConfig(BaseModel):
         ),
         json_schema_extra=_x(RISK, N_("bp each 8 hours")),
     )
+
+    @property
+    def side_bp(self) -> float:
+        """What a side of a trade costs whatever its size, in basis points: an agent without a market pays it."""
+        return self.commission_bp + (self.slippage_bp if self.slippage == "fixed" else 0.0)
 
     def check_order(self, **dates: date | None) -> None:
         """Refuse dates that are not in the given order."""

@@ -212,7 +212,8 @@ class Venue:
         """Return the rules of ``rows`` and what ``config`` says that trading costs; None where none is to be obeyed."""
         if not self.traded.obey:
             return None
-        costs = costs_of(config)
+        # What depends on the size of an order or on a quote is not felt while learning.
+        costs = replace(costs_of(config), spread=0.0, volume_impact=0.0, root_impact=0.0)
         market = replace(self.traded, owes=bool(costs.borrow or costs.funding)).market(rows)
         if market is None:
             return None
@@ -223,9 +224,14 @@ class Venue:
 
 def costs_of(config: StrategyConfig) -> Costs:
     """Return what the configuration says that trading and holding cost."""
-    return Costs(
+    chosen = {
+        "fixed": ("slippage", config.slippage_bp * 1e-4), "spread": ("spread", config.spread),
+        "volume_share": ("volume_impact", config.volume_impact), "square_root": ("root_impact", config.root_impact),
+    }.get(config.slippage)  # fmt: skip
+    costs = Costs(
         rate=config.commission_bp * 1e-4, borrow=config.borrow_pct / 100.0, funding=config.funding_bp * 1e-4
     )  # fmt: skip
+    return costs if chosen is None else replace(costs, **dict([chosen]))
 
 
 def funding_stamps(times: NDArray[np.datetime64], frequency: str) -> NDArray[np.int64]:

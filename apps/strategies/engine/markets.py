@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.bars import BarPanel
 from apps.strategies.engine.execution import Traded
 from apps.trading.engine.backtest import Bars, Options, Result, run_rule, run_weights
+from apps.trading.engine.backtest.depth import Depth, asks, volatility
 from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.costs import Costs
 
@@ -30,6 +31,7 @@ class TradedMarket:
     capital: float
     _rules: dict[tuple[int, ...], Market | None] = field(default_factory=dict)
     _bars: dict[int, Bars] = field(default_factory=dict)
+    _depths: dict[tuple[int, ...], Depth | None] = field(default_factory=dict)
 
     def upto(self, stop: int) -> TradedMarket:
         """Return the market on bars before ``stop``: what comes later is not even there."""
@@ -59,9 +61,22 @@ class TradedMarket:
             self._rules[key] = self.traded.market(rows)
         return self._rules[key]
 
+    def depth(self, rows: list[int], costs: Costs, options: Options) -> Depth | None:
+        """Return volumes as traded and the volatility of comparable prices, where costs or options ask for them."""
+        if not asks(costs, options) or "volume" not in self.traded.panel.fields:
+            return None
+        key = tuple(rows)
+        if key not in self._depths:
+            volume = np.asarray(self.traded.panel.fields["volume"][rows], np.float64)
+            self._depths[key] = Depth(volume, volatility(np.asarray(self.panel.close[rows])))
+        return self._depths[key]
+
     def weigh(self, weights: Floats, rows: list[int], costs: Costs, options: Options) -> Result:
         opens, closes = self.traded.weighed(rows)
-        return run_weights(weights, opens, closes, costs, options, first=self.first, market=self.rules(rows))
+        depth = self.depth(rows, costs, options)
+        return run_weights(
+            weights, opens, closes, costs, options, first=self.first, market=self.rules(rows), depth=depth
+        )  # fmt: skip
 
     def weigh_each(self, weights: Floats, rows: list[int], costs: Costs, options: Options) -> list[Result]:
         """Hold each of several (K, S, T) weights in an account of its own, in one call of the kernel."""
@@ -69,14 +84,19 @@ class TradedMarket:
 
         opens, closes = self.traded.weighed(rows)
         accounts = [AccountOf(costs, options)] * len(weights)
-        return weights_of_accounts(weights, opens, closes, accounts, first=self.first, market=self.rules(rows))
+        depth = self.depth(rows, costs, options)
+        return weights_of_accounts(
+            weights, opens, closes, accounts, first=self.first, market=self.rules(rows), depth=depth
+        )  # fmt: skip
 
     def hold(self, rows: list[int]) -> Floats:
         """Return the equity of buying ``rows`` in equal parts and holding them, all money invested."""
         options = Options(capital=self.capital, fraction=1.0, cash_short="reduce")
         if len(rows) == 1:
-            own, rules = self.bars(rows[0]), self.rules(rows)
-            return run_rule("buy_and_hold", {}, own, self.costs, options, first=self.first, market=rules).equity
+            own, rules, depth = self.bars(rows[0]), self.rules(rows), self.depth(rows, self.costs, options)
+            return run_rule(
+                "buy_and_hold", {}, own, self.costs, options, first=self.first, market=rules, depth=depth
+            ).equity  # fmt: skip
         weights = np.full((len(rows), len(self.panel.times)), np.nan)
         close = self.panel.close[rows]
         for i in range(len(rows)):

@@ -91,14 +91,16 @@ class RulePlayer:
 
     def trade(self, wanted: NDArray[Any], first: int) -> Result:
         own, rules = self.market.bars(self.row), self.market.rules([self.row])
-        return run_targets(wanted, own, self.market.costs, self.options, first=first, market=rules)
+        depth = self.market.depth([self.row], self.market.costs, self.options)
+        return run_targets(wanted, own, self.market.costs, self.options, first=first, market=rules, depth=depth)
 
     def trade_each(self, wanted: Sequence[NDArray[Any]], first: int) -> list[Result]:
         from apps.trading.engine.backtest.accounts import AccountOf, targets_of_accounts
 
         own, rules = self.market.bars(self.row), self.market.rules([self.row])
         accounts = [AccountOf(self.market.costs, self.options)] * len(wanted)
-        return targets_of_accounts(np.stack(wanted), own, accounts, first=first, market=rules)
+        depth = self.market.depth([self.row], self.market.costs, self.options)
+        return targets_of_accounts(np.stack(wanted), own, accounts, first=first, market=rules, depth=depth)
 
     def hold(self, first: int) -> Floats:
         return self.trade(np.ones(len(self.market.panel.times), np.int8), first).equity

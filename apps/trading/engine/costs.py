@@ -28,7 +28,9 @@ class Costs:
 
     ``rate`` commission of each side; ``per_share`` commission by share; ``minimum`` the least
     commission of an order; ``sell_tax`` on sales, opening a short included; ``slippage``
-    fraction of the price that market and stop orders lose; ``lot`` shares an order is a
+    fraction of the price that market and stop orders lose; beside it ``spread`` in money a share, of which they lose
+    half, ``volume_impact`` times the square of the order's share of the bar's volume, and ``root_impact`` times the
+    volatility of a bar and the root of that share (``backtest.depth``); ``lot`` shares an order is a
     multiple of where no market rule says it; ``levies`` the part of the market's own charges that is paid (1).
     What is owed for holding: ``borrow`` of the value of a short a year (of 360 days), by calendar day; ``funding``
     of the value of a perpetual position at each funding time, longs paying shorts where it is above zero.
@@ -43,6 +45,9 @@ class Costs:
     levies: float = 1.0
     borrow: float = 0.0
     funding: float = 0.0
+    spread: float = 0.0
+    volume_impact: float = 0.0
+    root_impact: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -91,7 +96,19 @@ class Costs:
             levies=self.levies * factor,
             borrow=self.borrow * factor,
             funding=self.funding * factor,
+            spread=self.spread * factor,
+            volume_impact=self.volume_impact * factor,
+            root_impact=self.root_impact * factor,
         )
+
+    def without_slippage(self) -> Costs:
+        """Return these costs as if every order met the price that the market shows."""
+        return replace(self, slippage=0.0, spread=0.0, volume_impact=0.0, root_impact=0.0)
+
+    @property
+    def slips(self) -> bool:
+        """Whether market orders get another price than the market shows."""
+        return self.without_slippage() != self
 
     def document(self) -> dict[str, float]:
         """Return the costs as JSON holds them."""

@@ -47,7 +47,7 @@ class Market:
         features = compute(part)[:, 0]
         self.scaler = Scaler.fit(features[self.split.first : self.split.valid])
         self.scaled = scaled_or_zero(self.scaler, features)
-        self.cost, self.allow_short = config.commission_bp / BP, config.allow_short
+        self.cost, self.allow_short = config.side_bp / BP, config.allow_short
         self.ruled = None if venue is None else venue.ruled([self.row], config)
         self.bars_per_year = panel.bars_per_year
 

@@ -59,7 +59,7 @@ class Market:
         features = compute(part)
         self.scaler = Scaler.fit(features[self.split.first : self.split.valid])
         self.scaled = scaled_or_zero(self.scaler, features)
-        self.cost, self.bars_per_year = config.commission_bp / BP, panel.bars_per_year
+        self.cost, self.bars_per_year = config.side_bp / BP, panel.bars_per_year
         rows = [panel.index_of(symbol) for symbol in self.symbols]
         self.ruled = None if venue is None else venue.ruled(rows, config)
 
@@ -293,7 +293,7 @@ def decide(
     later = part.select(start=panel.times[first])
     scaled = scaled_or_zero(Scaler.from_state(spec["scaler"]), compute(later))
     prices = Prices(later.fields["open"].T, later.fields["close"].T, scaled.numpy())
-    cost, options = config.commission_bp / BP, {"window": config.window, "rebalance": config.rebalance}
+    cost, options = config.side_bp / BP, {"window": config.window, "rebalance": config.rebalance}
     rows = [panel.index_of(symbol) for symbol in spec["symbols"]]
     ruled = None if venue is None else venue.ruled(rows, config)
     env = (

@@ -16,6 +16,7 @@ from apps.trading.engine.ledger import LEDGER, REASONS
 
 if TYPE_CHECKING:
     from apps.trading.engine.backtest.bars import Bars
+    from apps.trading.engine.backtest.depth import Depth
     from apps.trading.engine.backtest.market import Market
     from apps.trading.engine.backtest.on_bar import Context, OrderRun, run_on_bar
     from apps.trading.engine.backtest.options import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 #: The module of this package in which each name is at home.
 _HOMES = {
     "bars": "Bars",
+    "depth": "Depth",
     "market": "Market",
     "on_bar": "Context OrderRun run_on_bar",
     "options": "FLAT HOLD LONG REFUSALS SHORT Options Result",
@@ -67,6 +69,7 @@ __all__ = [
     "SHORT",
     "Bars",
     "Context",
+    "Depth",
     "Market",
     "Options",
     "Order",

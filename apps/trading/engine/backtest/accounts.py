@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest import run
 from apps.trading.engine.backtest.bars import Bars
+from apps.trading.engine.backtest.depth import Depth, room_of
 from apps.trading.engine.backtest.kernel import simulate
 from apps.trading.engine.backtest.market import Market, Rules
 from apps.trading.engine.backtest.options import REFUSALS, Options, Result
@@ -44,7 +45,7 @@ def simulate_each(
     signals: NDArray[np.int8],
     open_: NDArray[np.float64], high: NDArray[np.float64], low: NDArray[np.float64], close: NDArray[np.float64],
     numbers: NDArray[np.float64], ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64],
-    counts: NDArray[np.int64], rules: Any,
+    counts: NDArray[np.int64], rules: Any, room: Any,
 ) -> None:  # fmt: skip
     """Trade the signals (K, T) of each account; see ``kernel.simulate``."""
     for k in range(numbers.shape[0]):
@@ -52,7 +53,7 @@ def simulate_each(
         counts[k] = simulate(
             signals[k], open_, high, low, close, own[CAPITAL], own[FIXED] > 0.0, own[AMOUNT], own[SHORT] > 0.0,
             own[REDUCE] > 0.0, own[STOP], own[TAKE], own[ARMED] > 0.0, own[RATE], own[PER_SHARE], own[MINIMUM],
-            own[SELL_TAX], own[SLIPPAGE], own[LOT], ledger[k], refused[k], equity[k], rules,
+            own[SELL_TAX], own[SLIPPAGE], own[LOT], ledger[k], refused[k], equity[k], rules, room,
         )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def simulate_each(
 def rebalance_each(
     weights: NDArray[np.float64], open_: NDArray[np.float64], close: NDArray[np.float64], first: int, invest: float,
     numbers: NDArray[np.float64], ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64],
-    counts: NDArray[np.int64], rules: Any,
+    counts: NDArray[np.int64], rules: Any, room: Any,
 ) -> None:  # fmt: skip
     """Hold the weights (K, S, T) of each account, or of one (1, S, T) in all; see ``weights.rebalance``."""
     for k in range(numbers.shape[0]):
@@ -68,13 +69,13 @@ def rebalance_each(
         counts[k] = rebalance(
             weights[min(k, weights.shape[0] - 1)], open_, close, first, own[CAPITAL], invest, own[SHORT] > 0.0,
             own[REDUCE] > 0.0, own[RATE], own[PER_SHARE], own[MINIMUM], own[SELL_TAX], own[SLIPPAGE], own[LOT],
-            ledger[k], refused[k], equity[k], rules,
+            ledger[k], refused[k], equity[k], rules, room,
         )  # fmt: skip
 
 
 def targets_of_accounts(
     targets: NDArray[np.int8], bars: Bars, accounts: Sequence[AccountOf], *, first: int = 0,
-    market: Market | None = None,
+    market: Market | None = None, depth: Depth | None = None,
 ) -> list[Result]:  # fmt: skip
     """Trade the sides (K, T) that K accounts want after each close of one instrument, as ``run_targets`` does."""
     if targets.shape != (len(accounts), len(bars)):
@@ -85,8 +86,9 @@ def targets_of_accounts(
     own, count = listed.bars.since(start), len(listed.bars) - start
 
     def call(part: list[int], held: Rules | None, out: Out) -> None:
+        volumes = run.listed_room(depth, accounts[part[0]].costs, accounts[part[0]].options, listed, start)
         sides, numbers = np.ascontiguousarray(wanted[part]), _numbers(accounts, part)
-        simulate_each(sides, own.open, own.high, own.low, own.close, numbers, *out, held)
+        simulate_each(sides, own.open, own.high, own.low, own.close, numbers, *out, held, volumes)
 
     def rules(account: AccountOf) -> Rules | None:
         return run.rules_of(market, account.costs, account.options, listed, start)
@@ -100,7 +102,7 @@ def targets_of_accounts(
 
 def weights_of_accounts(
     weights: Floats, open_: Floats, close: Floats, accounts: Sequence[AccountOf], *, invest: float = 1.0,
-    first: int = 0, market: Market | None = None,
+    first: int = 0, market: Market | None = None, depth: Depth | None = None,
 ) -> list[Result]:  # fmt: skip
     """Hold the weights (K, S, T) of K accounts, or the same (S, T) in all, as ``run_weights`` does."""
     wanted = np.ascontiguousarray(weights if weights.ndim == 3 else weights[None], np.float64)
@@ -111,7 +113,8 @@ def weights_of_accounts(
 
     def call(part: list[int], held: Rules | None, out: Out) -> None:
         chosen = wanted if len(wanted) == 1 else np.ascontiguousarray(wanted[part])
-        rebalance_each(chosen, opens, closes, first, invest, _numbers(accounts, part), *out, held)
+        volumes = room_of(depth, accounts[part[0]].costs, accounts[part[0]].options, close.shape)
+        rebalance_each(chosen, opens, closes, first, invest, _numbers(accounts, part), *out, held, volumes)
 
     def rules(account: AccountOf) -> Rules | None:
         return run.weighed_rules(market, opens, closes, account.costs, account.options)
@@ -137,8 +140,12 @@ def _each(
     """Return ledger, equity and refusals of each account; who obeys the same rules runs in one call."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for k, account in enumerate(accounts):
-        costs = account.costs
-        groups.setdefault((costs.levies, costs.borrow, costs.funding, account.options.order_maximum), []).append(k)
+        costs, options = account.costs, account.options
+        key = (
+            costs.levies, costs.borrow, costs.funding, options.order_maximum,
+            costs.spread, costs.volume_impact, costs.root_impact, options.participation,
+        )  # fmt: skip
+        groups.setdefault(key, []).append(k)
     found: dict[int, tuple[NDArray[np.void], Floats, NDArray[np.int64]]] = {}
     for part in groups.values():
         held, counts, most = rules(accounts[part[0]]), np.zeros(len(part), np.int64), room

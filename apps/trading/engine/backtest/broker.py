@@ -12,6 +12,7 @@ from bisect import bisect_right
 import numpy as np
 
 from apps.trading.engine.backtest.account import Account, Prices
+from apps.trading.engine.backtest.depth import Room, lost_in
 from apps.trading.engine.backtest.market import SAME, Event, Market
 from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
@@ -32,11 +33,12 @@ class Broker(Account):
 
     def __init__(
         self, prices: list[Prices], costs: Costs, options: Options, market: Market | None,
-        slippage: Slippage | None, participation: float, leverage: float,
+        slippage: Slippage | None, participation: float, leverage: float, room: Room | None,
     ) -> None:  # fmt: skip
         super().__init__(prices, options.capital)
         self.costs, self.options, self.market = costs, options, market
         self.slippage, self.participation, self.leverage = slippage, participation, leverage
+        self.room = room if room is not None and room.spread + room.impact + room.root > 0.0 else None
         self.orders: list[Order] = []
         self.open: list[Order] = []
         self._fee = (costs.rate, costs.per_share, costs.minimum, costs.sell_tax)
@@ -272,6 +274,8 @@ class Broker(Account):
 
     def _slipped(self, order: Order, size: float, bar: Prices, price: float, t: int) -> float:
         lost = self.costs.slippage
+        if self.room is not None:
+            lost += lost_in(self.room, order.symbol, t, size, price)
         if self.slippage is not None:
             lost += self.slippage(size, bar.volume[t] if bar.volume else 0.0, price)
         price = price * (1.0 - lost) if order.side < 0 else price * (1.0 + lost)
@@ -290,7 +294,8 @@ class Broker(Account):
         step = self._rules[s].lots[1] if self._rules else self.costs.lot
         whole = size >= order.left
         if self.participation and bar.volume:
-            limit = room.setdefault(s, self.participation * bar.volume[t])
+            # A volume that nobody knows is none: there may have been nobody to trade with.
+            limit = room.setdefault(s, self.participation * bar.volume[t] if bar.volume[t] > 0 else 0.0)
             whole, size = whole and limit >= size, min(size, limit)
         if order.side < 0 and not self.options.allow_short:
             locked = self.bought[s] if self._rules and self._rules[s].settles else 0.0

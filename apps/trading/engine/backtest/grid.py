@@ -24,7 +24,7 @@ def sweep_grid(
     stop_loss: float, take_profit: float, armed_next: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
     ledger: NDArray[np.void], final: NDArray[np.float64], drawdown: NDArray[np.float64],
-    sharpe: NDArray[np.float64], fills: NDArray[np.int64], rules: Any,
+    sharpe: NDArray[np.float64], fills: NDArray[np.int64], rules: Any, room: Any,
 ) -> None:  # fmt: skip
     """Fill the (F, S) results of every pair fast < slow; others stay as they are.
 
@@ -42,7 +42,7 @@ def sweep_grid(
             fills[i, j] = simulate(
                 signals[first:], open_[first:], high[first:], low[first:], close[first:],
                 cash, fixed, amount, allow_short, reduce, stop_loss, take_profit, armed_next,
-                rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity, rules,
+                rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity, rules, room,
             )  # fmt: skip
             final[i, j] = equity[bars - 1]
             drawdown[i, j], sharpe[i, j] = curve_figures(equity, cash)

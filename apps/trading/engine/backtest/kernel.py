@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
+from apps.trading.engine.backtest.depth import lost_in, part_of, volume_left
+from apps.trading.engine.backtest.entries import act, affordable, carry, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
     AT_LIMIT,
@@ -22,10 +24,10 @@ from apps.trading.engine.backtest.options import (
     NO_CASH,
     NOT_SETTLED,
     SUSPENDED,
+    VOLUME,
 )
 from apps.trading.engine.backtest.permits import (
     after_event,
-    child_of,
     inside,
     open_to,
     too_large,
@@ -33,124 +35,8 @@ from apps.trading.engine.backtest.permits import (
     whole_lots,
 )
 from apps.trading.engine.backtest.rules import rule_signals
-from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, RUIN, SIGNAL, SPLIT, STOP_LOSS, TAKE_PROFIT
+from apps.trading.engine.ledger import RUIN, SIGNAL, STOP_LOSS, TAKE_PROFIT
 from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
-
-
-@compiled
-def write_fill(
-    ledger: NDArray[np.void],
-    n: int,
-    bar: int,
-    symbol: int,
-    side: int,
-    reason: int,
-    quantity: float,
-    price: float,
-    fee: float,
-) -> int:
-    """Write fill ``n`` where there is room (the caller runs again with more) and return the next number."""
-    if n < ledger.shape[0]:
-        ledger[n]["bar"] = bar
-        ledger[n]["symbol"] = symbol
-        ledger[n]["side"] = side
-        ledger[n]["reason"] = reason
-        ledger[n]["quantity"] = quantity
-        ledger[n]["price"] = price
-        ledger[n]["fee"] = fee
-    return n + 1
-
-
-@compiled
-def affordable(
-    quantity: float,
-    price: float,
-    is_sell: bool,
-    cash: float,
-    lot: float,
-    rate: float,
-    per_share: float,
-    minimum: float,
-    sell_tax: float,
-    rules: Any,
-    s: int,
-    t: int,
-) -> float:
-    """Return the largest whole number of lots up to ``quantity`` whose value and fee fit in ``cash``."""
-    most = min(quantity, cash / (price * (1.0 + rate) + per_share))
-    if rules is None:
-        least, step = lot, lot
-        best = math.floor(most / lot) * lot
-    else:
-        least, step = rules.minimum[s], rules.step[s]
-        best = whole_lots(most, least, step)
-    while best >= least:
-        fee = total_fee(best, price, is_sell, rate, per_share, minimum, sell_tax, rules, s, t, MARKET_ORDER)
-        if best * price + fee <= cash:
-            return best
-        best -= step
-    return 0.0
-
-
-@compiled
-def trade(
-    ledger: NDArray[np.void], n: int, t: int, s: int, side: int, reason: int, size: float, price: float, cash: float,
-    rate: float, per_share: float, minimum: float, sell_tax: float, rules: Any, kind: int,
-) -> tuple[float, int]:  # fmt: skip
-    """Buy or sell ``size`` in as many orders as the market's maximum asks; return the cash and the next row."""
-    left = size
-    while left > 0.0:
-        part = left
-        if rules is not None:
-            part = child_of(left, rules.maxima[rules.board[s], t, kind], rules.minimum[s])
-        fee = total_fee(part, price, side < 0, rate, per_share, minimum, sell_tax, rules, s, t, kind)
-        cash -= side * part * price + fee
-        n = write_fill(ledger, n, t, s, side, reason, part, price, fee)
-        left -= part
-    return cash, n
-
-
-@compiled
-def act(
-    rules: Any, e: int, held: float, open_price: float, cash: float, ledger: NDArray[np.void], n: int
-) -> tuple[float, float, int]:
-    """Let event ``e`` happen to ``held`` shares; return what is held after, the cash, the next row of the ledger.
-
-    A dividend pays (a short pays it); a split leaves whole shares and pays the fraction at the open.
-    """
-    t, s, ratio, payout = rules.event_bar[e], rules.event_symbol[e], rules.event_ratio[e], rules.event_payout[e]
-    if held == 0.0:
-        return held, cash, n
-    if payout != 0.0:
-        cash += held * payout
-        n = write_fill(ledger, n, t, s, 0, DIVIDEND, held, payout, 0.0)
-    if ratio != 1.0:
-        whole, part = after_event(held, ratio)
-        if whole != held:
-            change = whole - held
-            n = write_fill(ledger, n, t, s, 1 if change > 0.0 else -1, SPLIT, abs(change), 0.0, 0.0)
-        if part != 0.0:
-            cash += part * open_price
-            n = write_fill(ledger, n, t, s, 0, SPLIT, part, open_price, 0.0)
-        held = whole
-    return held, cash, n
-
-
-@compiled
-def carry(
-    rules: Any, t: int, s: int, held: float, mark: float, cash: float, ledger: NDArray[np.void], n: int
-) -> tuple[float, int]:
-    """Pay at the start of bar ``t`` what is owed for ``held``, each worth ``mark``; return cash and next row."""
-    rate = rules.funding[s, t]
-    if rate != 0.0:
-        price = -mark * rate
-        cash += held * price
-        n = write_fill(ledger, n, t, s, 0, FUNDING, held, price, 0.0)
-    if held < 0.0 and rules.borrow[t] != 0.0:
-        price = mark * rules.borrow[t]
-        cash += held * price
-        n = write_fill(ledger, n, t, s, 0, BORROW, held, price, 0.0)
-    return cash, n
 
 
 @compiled
@@ -211,16 +97,20 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
     cash: float, fixed: bool, amount: float, allow_short: bool, reduce: bool,
     stop_loss: float, take_profit: float, armed_next: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
-    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64], rules: Any,
+    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64], rules: Any, room: Any,
 ) -> int:  # fmt: skip
     """Trade all bars and return the number of rows of the ledger (which may exceed its room).
 
     Arrays are (T,), prices finite; ``equity`` is written. Cash and position follow from the
     ledger (``options.Result``): fresh memory costs more than the trading. ``rules`` (``market.Rules`` of one
     instrument, or None) keeps an order waiting where the market lets nobody trade; it goes on waiting until
-    it can be filled or another side is wanted.
+    it can be filled or another side is wanted. So does, with ``room`` (``depth.Room`` or None), what a bar's
+    volume leaves of it.
     """
-    n, event = 0, 0
+    n, event, locked, locked_on = 0, 0, 0.0, -(1 << 40)  # locked: bought in the session ``locked_on``
+    left, step, adding = math.inf, lot, False  # adding: what waits is the rest of what is held
+    if rules is not None:
+        step = rules.step[0]
     held, current, entry, entry_bar = 0.0, 0, 0.0, -1
     pending, side, quantity, reason, ruined = False, 0, 0.0, SIGNAL, False
     protection = stop_loss > 0.0 or take_profit > 0.0
@@ -228,7 +118,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
 
     t, bars = 0, close.shape[0]
     while t < bars:
-        settled = True
+        free = abs(held)
         if rules is not None:
             up, down = rules.up[0, t], rules.down[0, t]
             if rules.owes and held != 0.0:
@@ -239,27 +129,42 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                 entry = (entry - rules.event_payout[event]) / ratio
                 if ratio != 1.0:
                     quantity = whole_lots(quantity * ratio, rules.minimum[0], rules.step[0])
+                    locked = after_event(locked, ratio)[0]
                 event += 1
             if held == 0.0:
                 current = 0
-            settled = held <= 0.0 or rules.settle[0] == 0 or rules.day[entry_bar] != rules.day[t]
+            free = abs(held)
+            if held > 0.0 and rules.settle[0] != 0 and rules.day[t] == locked_on:
+                free = math.floor(max(held - locked, 0.0) / step) * step
             if pending:
                 refused[SUSPENDED] += rules.missed[t]
+        if room is not None:
+            left = volume_left(room, 0, t)
         if pending:
-            if held != 0.0:
+            adding = held != 0.0 and side == current
+            if held != 0.0 and not adding:
                 is_sell = held > 0.0
-                if rules is None or (settled and open_to(is_sell, open_[t], up, down)):
-                    price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
+                if rules is None or (free > 0.0 and open_to(is_sell, open_[t], up, down)):
+                    size, lost = free, slippage
+                    if room is not None:
+                        size = part_of(size, left, step)
+                        lost += lost_in(room, 0, t, size, open_[t])
+                    price = open_[t] * (1.0 - lost) if is_sell else open_[t] * (1.0 + lost)
                     if rules is not None:
                         price = inside(price, up, down)
                     cash, n = trade(
-                        ledger, n, t, 0, -current, reason, abs(held), price, cash,
+                        ledger, n, t, 0, -current, reason, size, price, cash,
                         rate, per_share, minimum, sell_tax, rules, MARKET_ORDER,
                     )  # fmt: skip
-                    held, current = 0.0, 0
+                    held -= current * size
+                    if held == 0.0:
+                        current = 0
+                    elif size < free:
+                        refused[VOLUME] += 1
+                    left, free = left - size, free - size
                 else:
-                    refused[AT_LIMIT if settled else NOT_SETTLED] += 1
-            if held == 0.0:
+                    refused[AT_LIMIT if free > 0.0 else NOT_SETTLED] += 1
+            if held == 0.0 or adding:
                 pending = False
                 is_sell = side < 0
                 if side != 0 and too_large(quantity, False, rules, 0, t):
@@ -268,42 +173,70 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                     pending = True
                     refused[AT_LIMIT] += 1
                 elif side != 0:
-                    price = open_[t] * (1.0 - slippage) if is_sell else open_[t] * (1.0 + slippage)
+                    size, lost = quantity, slippage
+                    if room is not None:
+                        size = part_of(size, left, step)
+                        lost += lost_in(room, 0, t, size, open_[t])
+                        if size < quantity:  # the rest is ordered again for the next bar
+                            pending = True
+                            refused[VOLUME] += 1
+                    quantity -= size
+                    price = open_[t] * (1.0 - lost) if is_sell else open_[t] * (1.0 + lost)
                     if rules is not None:
                         price = inside(price, up, down)
-                    size = quantity
                     fee = total_fee(size, price, is_sell, rate, per_share, minimum, sell_tax, rules, 0, t, MARKET_ORDER)
-                    if size * price + fee > cash:
+                    if size > 0.0 and size * price + fee > cash:
                         if reduce:
                             size = affordable(
                                 size, price, is_sell, cash, lot, rate, per_share, minimum, sell_tax, rules, 0, t
                             )
                         else:
                             size = 0.0
+                        pending = False
                         refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
                     if size > 0.0:
-                        held, current = side * size, side
-                        entry, entry_bar = price, t
+                        if held == 0.0:
+                            entry, entry_bar, current = price, t, side
+                        else:
+                            entry = (entry * abs(held) + price * size) / (abs(held) + size)
+                        held += side * size
+                        left -= size
                         cash, n = trade(
                             ledger, n, t, 0, side, reason, size, price, cash,
                             rate, per_share, minimum, sell_tax, rules, MARKET_ORDER,
                         )  # fmt: skip
                         if rules is not None:
-                            settled = held < 0.0 or rules.settle[0] == 0
+                            if side > 0 and rules.settle[0] != 0:
+                                locked = size if rules.day[t] != locked_on else locked + size
+                                locked_on = rules.day[t]
+                                free = math.floor(max(held - locked, 0.0) / step) * step
+                            else:
+                                free = abs(held)
 
-        if protection and held != 0.0 and settled and (entry_bar < t or not armed_next):
+        if rules is None:
+            free = abs(held)
+        if protection and free > 0.0 and (entry_bar < t or not armed_next):
             hit, price = protected_price(held, open_[t], high[t], low[t], entry, stop_loss, take_profit)
             is_sell = held > 0.0
             if hit != SIGNAL and (rules is None or open_to(is_sell, price, up, down)):
+                size, lost = free, slippage
+                if room is not None:
+                    size = part_of(size, left, step)
+                    lost += lost_in(room, 0, t, size, price)
+                    refused[VOLUME] += 1 if size < free else 0
+                if pending and side == current:  # nothing more is bought of what is being sold
+                    pending = False
                 if hit == STOP_LOSS:
-                    price = price * (1.0 - slippage) if is_sell else price * (1.0 + slippage)
+                    price = price * (1.0 - lost) if is_sell else price * (1.0 + lost)
                     if rules is not None:
                         price = inside(price, up, down)
                 cash, n = trade(
-                    ledger, n, t, 0, -current, hit, abs(held), price, cash, rate, per_share, minimum, sell_tax, rules,
+                    ledger, n, t, 0, -current, hit, size, price, cash, rate, per_share, minimum, sell_tax, rules,
                     MARKET_ORDER if hit == STOP_LOSS else LIMIT_ORDER,
                 )  # fmt: skip
-                held, current = 0.0, 0
+                held -= current * size
+                if held == 0.0:
+                    current = 0
 
         # Where nothing can happen until another side is wanted, bars up to there are valued in one go.
         if not pending and cash > 0.0 and (held == 0.0 or (held > 0.0 and not protection)):
@@ -326,10 +259,11 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
             continue
         if want == HOLD:
             continue
-        side = want if want >= 0 or allow_short else 0
-        if side == current:
-            pending = False
+        want = want if want >= 0 or allow_short else 0
+        if want == current:
+            pending = pending and side == current
             continue
+        side = want
         if side != 0:
             wanted = amount if fixed else amount * value / close[t - 1]
             if rules is None:
@@ -350,7 +284,7 @@ def simulate_rule(
     cash: float, fixed: bool, amount: float, allow_short: bool, reduce: bool,
     stop_loss: float, take_profit: float, armed_next: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
-    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64], rules: Any,
+    ledger: NDArray[np.void], refused: NDArray[np.int64], equity: NDArray[np.float64], rules: Any, room: Any,
 ) -> int:  # fmt: skip
     """Compute ``rule`` over all bars, trade it from bar ``first``; see ``simulate``."""
     signals = np.empty(close.shape[0], dtype=np.int8)
@@ -358,5 +292,5 @@ def simulate_rule(
     return simulate(
         signals[first:], open_[first:], high[first:], low[first:], close[first:],
         cash, fixed, amount, allow_short, reduce, stop_loss, take_profit, armed_next,
-        rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity, rules,
+        rate, per_share, minimum, sell_tax, slippage, lot, ledger, refused, equity, rules, room,
     )  # fmt: skip

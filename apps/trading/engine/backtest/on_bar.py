@@ -13,7 +13,7 @@ import difflib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from apps.trading.engine.backtest.account import Prices
 from apps.trading.engine.backtest.bars import Bars
 from apps.trading.engine.backtest.broker import Broker
+from apps.trading.engine.backtest.depth import Depth, room_of
 from apps.trading.engine.backtest.market import Market
 from apps.trading.engine.backtest.options import (
     REFUSALS,
@@ -222,8 +223,8 @@ def run_on_bar(
     """Call ``on_bar(ctx, bar)`` after every close from bar ``first`` on and trade what it orders.
 
     ``bar`` is the first instrument's, or the list of all where several are given. ``indicators`` are
-    (T,) or (S, T) arrays; ``volume`` (S, T) or (T,). ``participation`` caps fills at that share of a
-    bar's volume; ``leverage`` above 1 makes a margin account whose gross exposure is capped.
+    (T,) or (S, T) arrays; ``volume`` (S, T) or (T,). ``participation`` (or ``options.participation``) caps fills at
+    that share of a bar's volume; ``leverage`` above 1 makes a margin account whose gross exposure is capped.
     """
     single = isinstance(bars, Bars)
     listed: list[Bars] = [bars] if isinstance(bars, Bars) else list(bars)
@@ -232,7 +233,10 @@ def run_on_bar(
     options = options or Options()
     if market is None:
         check_days(costs or Costs())
-    broker = Broker(prices, costs or Costs(), options, market, slippage, participation, leverage)
+    costs, participation = costs or Costs(), participation or options.participation
+    depth = None if volume is None else Depth.of(volume, np.stack([b.close for b in listed]))
+    room = room_of(depth, costs, replace(options, participation=participation), (len(listed), len(listed[0])))
+    broker = Broker(prices, costs, options, market, slippage, participation, leverage, room)
     seen = {name: np.atleast_2d(np.asarray(values, np.float64)).tolist() for name, values in (indicators or {}).items()}
     context = Context(broker, params or {}, seen)
     shown: Any = context.bars[0] if single else context.bars

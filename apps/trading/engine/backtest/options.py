@@ -17,9 +17,9 @@ from apps.ui.engine.text import N_
 #: Values of a target: short, flat, long, and "no order, keep what is held".
 SHORT, FLAT, LONG, HOLD = -1, 0, 1, 2
 
-#: Why an order was not filled, or not whole (columns of ``refused``); three count the bars an order waited.
-NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED, ABOVE_MAXIMUM = range(7)
-REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended", "maximum")
+#: Why an order was not filled, or not whole (columns of ``refused``); four count the bars an order waited.
+NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED, ABOVE_MAXIMUM, VOLUME = range(8)
+REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended", "maximum", "volume")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Options:
     (``refuse``); what closes a holding is split in either case, so that nobody is locked in. The
     ``price_cage`` holds for limit orders of ``on_bar`` that reach the market ``in_session``: at the first bar of
     a session they join the opening call, which has no cage; or at ``every_bar``.
+
+    ``participation`` above 0 is the largest part of a bar's volume that one instrument trades: what is above
+    waits for the next bar, as a new order that pays the least commission again (orders are good for a bar).
     """
 
     capital: float = 1_000_000.0
@@ -53,6 +56,7 @@ class Options:
     cash_short: Literal["refuse", "reduce"] = "refuse"
     order_maximum: Literal["split", "refuse"] = "split"
     price_cage: Literal["in_session", "every_bar"] = "in_session"
+    participation: float = 0.0
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.capital) or self.capital <= 0:
@@ -65,6 +69,11 @@ class Options:
             )
         if self.sizing == "fixed_shares" and not self.shares > 0:
             raise Refusal("bad_shares", N_("The number of shares must be above zero."), field="shares")
+        if not 0 <= self.participation <= 1:
+            raise Refusal(
+                "bad_participation", N_("The share of a bar's volume must lie between 0 and 100 percent."),
+                field="participation_pct",
+            )  # fmt: skip
         for name in ("stop_loss", "take_profit"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from apps.trading.engine.backtest import kernel, rules
 from apps.trading.engine.backtest.bars import Bars, Listed
+from apps.trading.engine.backtest.depth import Depth, Room, room_of
 from apps.trading.engine.backtest.market import Market, Rules
 from apps.trading.engine.backtest.options import (
     AT_LIMIT,
@@ -37,15 +38,17 @@ def run_rule(
     first: int = 0,
     tick: float | None = None,
     market: Market | None = None,
+    depth: Depth | None = None,
 ) -> Result:
     """Trade a named rule over ``bars[first:]``; earlier bars only warm its indicators up.
 
     ``params``: fast and slow (sma_cross); window, low and high (rsi_reversal). ``tick`` None
-    finds the price grid from the data. ``market`` holds the rules of this one instrument.
+    finds the price grid from the data. ``market`` holds the rules of this one instrument, ``depth`` its volumes,
+    where costs or options ask for them.
     """
     listed = bars.listed
     decision = (*_rule(name, params), _units(listed.bars, tick), listed.first(first))
-    return _simulate(listed, listed.bars, kernel.simulate_rule, decision, costs, options, first, market)
+    return _simulate(listed, listed.bars, kernel.simulate_rule, decision, costs, options, first, market, depth)
 
 
 def run_targets(
@@ -56,6 +59,7 @@ def run_targets(
     *,
     first: int = 0,
     market: Market | None = None,
+    depth: Depth | None = None,
 ) -> Result:
     """Trade the side wanted after each close: (T,) of -1, 0, 1, or ``HOLD`` for no order."""
     if len(targets) != len(bars):
@@ -64,7 +68,7 @@ def run_targets(
     wanted = np.ascontiguousarray(targets if listed.index is None else targets[listed.index], np.int8)
     start = listed.first(first)
     return _simulate(
-        listed, listed.bars.since(start), kernel.simulate, (wanted[start:],), costs, options, first, market
+        listed, listed.bars.since(start), kernel.simulate, (wanted[start:],), costs, options, first, market, depth
     )
 
 
@@ -91,6 +95,7 @@ def run_weights(
     invest: float = 1.0,
     first: int = 0,
     market: Market | None = None,
+    depth: Depth | None = None,
 ) -> Result:
     """Hold target weights (S, T) of ``invest`` times equity; a NaN weight keeps the shares held.
 
@@ -106,13 +111,13 @@ def run_weights(
     equity = np.empty(bars)
     wanted, opens, closes = (np.ascontiguousarray(a, np.float64) for a in (weights, open_, close))
     room = 1024 + bars * symbols // 8
-    held = weighed_rules(market, opens, closes, costs, options)
+    held, volumes = weighed_rules(market, opens, closes, costs, options), room_of(depth, costs, options, close.shape)
     while True:
         ledger = np.empty(room, LEDGER)
         refused[:] = 0
         fills = rebalance(
             wanted, opens, closes, first, options.capital, invest, options.allow_short, options.cash_short == "reduce",
-            *cost_numbers(costs), ledger, refused, equity, held,
+            *cost_numbers(costs), ledger, refused, equity, held, volumes,
         )  # fmt: skip
         if fills <= room:
             return Result(ledger[:fills].copy(), equity, counts_of(refused), first, options.capital, symbols)
@@ -141,6 +146,7 @@ def sweep(
     first: int = 0,
     tick: float | None = None,
     market: Market | None = None,
+    depth: Depth | None = None,
 ) -> Sweep:
     """Run the moving-average rule for every pair of ``fasts`` and ``slows`` in one compiled loop."""
     from apps.trading.engine.backtest.grid import sweep_grid
@@ -158,6 +164,7 @@ def sweep(
             rows, columns, rules.price_unit(b.close, tick), b.open, b.high, b.low, b.close,
             start, options.capital, *option_numbers(options), *cost_numbers(costs), np.empty(0, LEDGER),
             final, drawdown, sharpe, fills, rules_of(market, costs, options, listed, start),
+            listed_room(depth, costs, options, listed, start),
         )  # fmt: skip
     return Sweep(rows, columns, final, drawdown, sharpe, fills)
 
@@ -201,10 +208,11 @@ def _simulate(
     options: Options | None,
     first: int,
     market: Market | None,
+    depth: Depth | None,
 ) -> Result:
     costs, options = costs or Costs(), options or Options()
     start = listed.first(first)
-    held = rules_of(market, costs, options, listed, start)
+    held, volumes = rules_of(market, costs, options, listed, start), listed_room(depth, costs, options, listed, start)
     count = len(listed.bars) - start
     equity, refused = np.empty(count), np.zeros(len(REFUSALS), np.int64)
     room = 1024 + count // 8
@@ -213,7 +221,7 @@ def _simulate(
         refused[:] = 0
         fills = loop(
             *decision, bars.open, bars.high, bars.low, bars.close, options.capital,
-            *option_numbers(options), *cost_numbers(costs), ledger, refused, equity, held,
+            *option_numbers(options), *cost_numbers(costs), ledger, refused, equity, held, volumes,
         )  # fmt: skip
         if fills <= room:
             break
@@ -253,6 +261,14 @@ def rules_of(market: Market | None, costs: Costs, options: Options, listed: List
     _checked(market, (1, listed.length))
     index = np.arange(listed.length) if listed.index is None else listed.index
     return market.at(index, start).rules(costs, refuse=options.order_maximum == "refuse")
+
+
+def listed_room(depth: Depth | None, costs: Costs, options: Options, listed: Listed, start: int) -> Room | None:
+    """Return the room over the bars of one instrument that traded from ``start`` on."""
+    if depth is not None and depth.volume.shape == (1, listed.length):
+        index = np.arange(listed.length) if listed.index is None else listed.index
+        depth = depth.at(index[start:])
+    return room_of(depth, costs, options, (1, len(listed.bars) - start))
 
 
 def check_days(costs: Costs) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine.backtest.kernel import act, affordable, carry, trade
+from apps.trading.engine.backtest.depth import lost_in, part_of, volume_left
+from apps.trading.engine.backtest.entries import act, affordable, carry, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
     AT_LIMIT,
@@ -18,6 +19,7 @@ from apps.trading.engine.backtest.options import (
     NO_CASH,
     NOT_SETTLED,
     SUSPENDED,
+    VOLUME,
 )
 from apps.trading.engine.backtest.permits import inside, open_to, sale_lots, too_large, total_fee, whole_lots
 from apps.trading.engine.ledger import REBALANCE, RUIN
@@ -49,7 +51,7 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
     first: int, cash: float, invest: float, allow_short: bool, reduce: bool,
     rate: float, per_share: float, minimum: float, sell_tax: float, slippage: float, lot: float,
     ledger: NDArray[np.void], refused: NDArray[np.int64],
-    equity: NDArray[np.float64], rules: Any,
+    equity: NDArray[np.float64], rules: Any, room: Any,
 ) -> int:  # fmt: skip
     """Trade bars ``first`` to the end and return the number of fills (which may exceed the ledger's room).
 
@@ -57,7 +59,8 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
     NaN weight keeps the shares held. At the next open that trades: sells first, then buys,
     each in column order. An instrument without an open waits; one without a close keeps its
     last price and cannot be sized. Arrays are (S, T). ``rules`` (``market.Rules`` or None): an order at a
-    price limit or for shares bought the same day waits as well, and quantities are the market's lots.
+    price limit or for shares bought the same day waits as well, and quantities are the market's lots. With ``room``
+    (``depth.Room`` or None) what a bar's volume leaves of an order waits, too.
     """
     symbols, bars = close.shape
     held = np.zeros(symbols)
@@ -120,8 +123,17 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                         size = math.floor(max(held[s] - bought[s], 0.0) / rules.step[s]) * rules.step[s]
                         if size <= 0.0:
                             continue
+                lost = slippage
+                if room is not None:
+                    fit = part_of(size, volume_left(room, s, t), lot if rules is None else rules.step[s])
+                    if fit < size:
+                        refused[VOLUME] += 1
+                        whole, size = False, fit
+                        if size <= 0.0:
+                            continue
+                    lost += lost_in(room, s, t, size, open_[s, t])
                 waiting[s] = not whole
-                price = open_[s, t] * (1.0 - slippage) if is_sell else open_[s, t] * (1.0 + slippage)
+                price = open_[s, t] * (1.0 - lost) if is_sell else open_[s, t] * (1.0 + lost)
                 if rules is not None:
                     price = inside(price, rules.up[s, t], rules.down[s, t])
                 fee = total_fee(size, price, is_sell, rate, per_share, minimum, sell_tax, rules, s, t, MARKET_ORDER)
@@ -132,7 +144,7 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                         if reduce
                         else 0.0
                     )
-                    size = max(size, cover)
+                    size, waiting[s] = max(size, cover), False
                     refused[CUT_TO_CASH if size > 0.0 else NO_CASH] += 1
                 if size <= 0.0:
                     continue

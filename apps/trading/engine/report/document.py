@@ -95,13 +95,14 @@ def build(
     run: Run,
     benchmark: Floats,
     baselines: Sequence[Baseline],
-    rerun: Callable[[Costs, int], Run],
+    rerun: Callable[..., Run],
     on_step: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Return the report document; every number is finite or None.
 
     ``benchmark`` is its equity (T,); ``rerun(costs, delay)`` runs the strategy again with other
-    costs or acting ``delay`` bars late; ``on_step`` is called after each of them.
+    costs or acting ``delay`` bars late (and, with a third argument, taking at most that part of each bar's
+    volume); ``on_step`` is called after each of them.
     """
     capital, year = setting.capital, setting.bars_per_year
     returns, other = returns_of(run.equity, capital), returns_of(benchmark, capital)
@@ -128,6 +129,8 @@ def build(
             **checks,
         }
     )
+    robust = of_run(closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume)
+    robust["participation"] = _limited(setting, robust["participation"], rerun, on_step)
     kept = curves.drawn_positions(run.equity, benchmark)
     held = None if setting.closes is None else weights_of(run.position, setting.closes[:, run.first :], run.equity)
     table = curves.monthly_table(setting.times, run.equity, capital)
@@ -191,9 +194,7 @@ def build(
         "cost_curve": _cost_curve(setting, even, rerun, on_step),
         "luck": luck,
         "leaks": None if setting.leaks is None else dict(setting.leaks),
-        "robustness": of_run(
-            closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume
-        ),
+        "robustness": robust,
         "drawdowns": drawdown_periods(days, fall),
         "by_symbol": by_symbol(closed, setting.symbols),
         "by_reason": by_reason(closed, list(REASONS)),
@@ -297,18 +298,13 @@ def _trade(setting: Setting, trade: Trade) -> dict[str, Any]:
     }
 
 
-def _stress(
-    setting: Setting, run: Run, rerun: Callable[[Costs, int], Run], on_step: Callable[[], None]
-) -> list[dict[str, Any]]:
+def _stress(setting: Setting, run: Run, rerun: Callable[..., Run], on_step: Callable[[], None]) -> list[dict[str, Any]]:
     """Return the result without costs, with them, with twice as much, and one bar late."""
     rows = []
-    for name, factor, delay in (
-        ("no_costs", 0.0, 0),
-        ("costs", 1.0, 0),
-        ("double_costs", 2.0, 0),
-        ("one_bar_late", 1.0, 1),
-    ):
-        again = run if name == "costs" else rerun(setting.costs.scaled(factor), delay)
+    cases = [("no_costs", 0.0, 0), ("costs", 1.0, 0), ("double_costs", 2.0, 0), ("one_bar_late", 1.0, 1)]
+    for name, factor, delay in [*cases, *([("no_slippage", 1.0, 0)] if setting.costs.slips else [])]:
+        costs = setting.costs.without_slippage() if name == "no_slippage" else setting.costs.scaled(factor)
+        again = run if name == "costs" else rerun(costs, delay)
         figures = metrics_of(returns_of(again.equity, setting.capital), setting.bars_per_year)
         shown = {key: figures[key] for key in ("total_return", "sharpe", "max_drawdown")}
         rows.append({"name": name, "factor": factor, "delay": delay, **shown, "fees": again.fees})
@@ -316,8 +312,20 @@ def _stress(
     return rows
 
 
+def _limited(
+    setting: Setting, rows: list[dict[str, Any]], rerun: Callable[..., Run], on_step: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """Return the rows of ``robustness.participation`` with what the run earns where no order may take more."""
+    found = []
+    for row in rows:
+        again = rerun(setting.costs, 0, row["share"])
+        found.append({**row, "total_return": float(again.equity[-1]) / setting.capital - 1.0})
+        on_step()
+    return found
+
+
 def _cost_curve(
-    setting: Setting, even: Mapping[str, Any], rerun: Callable[[Costs, int], Run], on_step: Callable[[], None]
+    setting: Setting, even: Mapping[str, Any], rerun: Callable[..., Run], on_step: Callable[[], None]
 ) -> list[dict[str, float]]:
     """Return the total return at nine costs of a side, from none to past the break-even and the paid ones."""
     highest = max(2.0 * setting.costs.rate / BP, 1.25 * (even["bp"] or 0.0), 20.0)
@@ -330,7 +338,7 @@ def _cost_curve(
     return rows
 
 
-def _break_even(setting: Setting, rerun: Callable[[Costs, int], Run], on_step: Callable[[], None]) -> dict[str, Any]:
+def _break_even(setting: Setting, rerun: Callable[..., Run], on_step: Callable[[], None]) -> dict[str, Any]:
     """Return the cost of a side, in bp, at which nothing is earned; found by halving, running each time.
 
     ``state`` is ``found``, ``never`` (it loses even without costs) or ``above`` (it earns even

@@ -25,6 +25,7 @@ REFUSED = {
     "price_limit": N_("bars an order waited at a price limit"),
     "t_plus_1": N_("bars a sale waited for settlement (T+1)"),
     "suspended": N_("bars an order waited while suspended"),
+    "volume": N_("bars an order waited for more volume"),
     "maximum": N_("refused: more shares than the market takes in one order"),
     "price_cage": N_("refused: limit too far through the market (price cage)"),
 }
@@ -66,4 +67,5 @@ STRESS = {
     "costs": N_("With costs"),
     "double_costs": N_("With twice the costs"),
     "one_bar_late": N_("One bar late"),
+    "no_slippage": N_("Without slippage"),
 }
