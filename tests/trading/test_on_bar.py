@@ -263,6 +263,26 @@ def test_an_order_that_waits_for_settlement_is_not_looked_at_before(monkeypatch)
     assert looked == [1, 2, 6]
 
 
+@pytest.mark.parametrize("parts", [3, 7, 9, 11])
+@pytest.mark.parametrize("size", [200.0, 1.1, 0.7])
+def test_parts_whose_sum_is_not_quite_the_whole_end_with_it(size, parts):
+    """What rounding leaves of an order in parts is no order: it once was filled for ever."""
+    bars = Bars.of([10.0] * 30, [10.0] * 30)
+    market = Market.of("CRYPTO", ["spot"], [date(2024, 1, 2) + timedelta(days=i) for i in range(30)], bars.close[None])
+
+    def on_bar(ctx, bar):
+        if ctx.t == 0:
+            ctx.buy(size, twap=parts)
+        if ctx.t == 14:
+            ctx.sell(ctx.position(), twap=parts)
+
+    run = run_on_bar(on_bar, bars, Costs(minimum=0.01), market=market)
+    assert [order.status for order in run.orders] == ["filled", "filled"]
+    assert len(run.result.ledger) == 2 * parts
+    assert run.result.ledger["quantity"].min() > size / parts / 2
+    assert run.result.position[0, -1] == pytest.approx(0.0, abs=1e-12)
+
+
 MARKETS = [("CN", b) for b in ("main", "chinext", "star", "bse", "etf", "etf_t0")] + [
     ("US", "stock"), ("CRYPTO", "spot"), ("CRYPTO", "perpetual"),
 ]  # fmt: skip

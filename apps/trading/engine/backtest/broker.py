@@ -23,6 +23,9 @@ from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.day import within_cage
 from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
 
+#: This part of an order is what rounding leaves of sums of its fills: no order to anyone.
+DUST = 1e-12
+
 
 class Broker(Account):
     """Account, open orders and ledger of one run, prices one an instrument.
@@ -300,7 +303,7 @@ class Broker(Account):
         if order.side < 0 and not self.options.allow_short:
             locked = self.bought[s] if self._rules and self._rules[s].settles else 0.0
             sellable = self.held[s] - locked
-            whole, size = whole and sellable >= size, min(size, sellable)
+            whole, size = whole and sellable >= size - order.quantity * DUST, min(size, sellable)
         return size if whole else math.floor(size / step) * step
 
     def _fitting(self, order: Order, t: int, size: float, price: float) -> float:
@@ -335,8 +338,8 @@ class Broker(Account):
 
         The minimum is owed once for each of those, however many fills it takes.
         """
-        s, left = order.symbol, size
-        while left > 0.0:
+        s, left, dust = order.symbol, size, order.quantity * DUST
+        while left > dust:
             order.begin(*self._most(order, t))
             size = min(left, order.part)
             fee = self._one(order, t, size * price, size)
@@ -353,5 +356,5 @@ class Broker(Account):
             order.part_spent, order.part = order.part_spent + size * price, order.part - size
             self.write((t, s, order.side, 0, size, price, fee))
             left -= size
-        if order.filled >= order.quantity:
+        if order.left <= dust:
             order.status = "filled"
