@@ -165,7 +165,7 @@ def report(targets=None, close=None, costs=None, unseen=1.0, frequency="1d", vol
     held = run_rule("buy_and_hold", {}, bars, costs, options).equity
     steps = []
     document = build(setting, rerun(costs, 0), held, [Baseline("buy_and_hold", held)], rerun, lambda: steps.append(1))
-    assert 4 <= len(steps) <= 30
+    assert 4 <= len(steps) <= 40
     return document, rerun
 
 
@@ -208,7 +208,7 @@ class TestDocument:
     def test_stress_reprices_the_same_decisions(self):
         document, rerun = report()
         rows = {row["name"]: row for row in document["stress"]}
-        assert list(rows) == list(STRESS)
+        assert list(rows) == [name for name in STRESS if name != "no_slippage"]
         assert rows["no_costs"]["fees"] == 0
         assert rows["no_costs"]["total_return"] > rows["costs"]["total_return"] > rows["double_costs"]["total_return"]
         assert rows["one_bar_late"]["total_return"] == pytest.approx(
