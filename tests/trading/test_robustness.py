@@ -16,11 +16,23 @@ def trades(*pnl):
 
 
 def test_the_same_seed_gives_the_same_draws_and_only_wins_never_lose():
-    found = r.monte_carlo_trades(trades(1, 2, 3, 4, 5), 100.0)
-    assert found == r.monte_carlo_trades(trades(1, 2, 3, 4, 5), 100.0)
+    flat = np.full(9, 100.0)
+    found = r.monte_carlo_trades(trades(1, 2, 3, 4, 5), flat, 100.0)
+    assert found == r.monte_carlo_trades(trades(1, 2, 3, 4, 5), flat, 100.0)
     assert (found["loss"], found["bust"], found["drawdown"]["5"]) == (0.0, 0.0, 0.0)
-    assert 0.05 <= found["return"]["5"] <= found["return"]["95"] <= 0.25
-    assert r.monte_carlo_trades(trades(1, 2), 100.0) is None
+    assert 1.01**5 - 1 <= found["return"]["5"] <= found["return"]["95"] <= 1.05**5 - 1
+    assert r.monte_carlo_trades(trades(1, 2), flat, 100.0) is None
+
+
+def test_what_a_trade_made_is_measured_by_the_account_before_it_and_no_draw_loses_more_than_all():
+    # The account grows tenfold; a loss of 300 at its end is three tenths of it, not three times the capital.
+    equity = np.array([100.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 700.0])
+    lost = [Trade(0, 1, 10.0, bar, 100.0, bar + 1, 70.0, 1.0, -300.0, 0) for bar in (13, 13, 13, 14, 14)]
+    found = r.monte_carlo_trades(lost, equity, 100.0, first=10)
+    assert found["return"]["50"] == pytest.approx(0.7**5 - 1)
+    assert found["drawdown"]["5"] == pytest.approx(0.7**5 - 1)
+    gone = [Trade(0, 1, 10.0, 10, 100.0, 12, 1.0, 1.0, -900.0, 0)] * 5
+    assert r.monte_carlo_trades(gone, equity, 100.0, first=10)["return"]["5"] == -1.0
 
 
 def test_the_bootstrap_finds_an_edge_unlikely_by_chance_and_noise_likely():

@@ -47,25 +47,33 @@ def _quantiles(values: Floats) -> dict[str, float]:
 
 
 def monte_carlo_trades(
-    closed: Sequence[Trade], capital: float, *, samples: int = SAMPLES, seed: int = 0
+    closed: Sequence[Trade], equity: Floats, capital: float, *, first: int = 0, samples: int = SAMPLES, seed: int = 0
 ) -> dict[str, Any] | None:
-    """Return what other orders of the same closed trades would have given; None under 5 trades.
+    """Return what other draws of the same closed trades would have given; None under 5 trades.
 
-    Profits in money are drawn with replacement: the end and the deepest fall (of the money, by
-    its peak) of each sample, in percentiles; ``loss``, the share of samples that lose, and
-    ``bust``, the share that ever falls by half.
+    What each trade made of the account, its profit by the ``equity`` (T, from bar ``first``) before its entry, is
+    drawn with replacement and compounded: a late trade of a grown account counts no more than an early one. The
+    end and the deepest fall of each sample, in percentiles; ``loss``, the share of samples that lose, and ``bust``,
+    the share that ever falls by half.
     """
     if len(closed) < 5:
         return None
-    pnl, rng = np.array([t.pnl for t in closed]), np.random.default_rng(seed)
-    curves = capital + np.cumsum(rng.choice(pnl, (samples, len(pnl))), axis=1)
-    curves = np.concatenate([np.full((samples, 1), capital), curves], axis=1)
+    shares, rng = np.array([_made(t, equity, capital, first) for t in closed]), np.random.default_rng(seed)
+    curves = np.cumprod(1.0 + rng.choice(shares, (samples, len(shares))), axis=1)
+    curves = np.concatenate([np.ones((samples, 1)), curves], axis=1)
     peaks = np.maximum.accumulate(curves, axis=1)
-    ends, falls = curves[:, -1] / capital - 1.0, (curves / peaks - 1.0).min(axis=1)
+    ends, falls = curves[:, -1] - 1.0, (curves / peaks - 1.0).min(axis=1)
     return {
-        "samples": samples, "trades": len(pnl), "return": _quantiles(ends), "drawdown": _quantiles(falls),
-        "loss": float((ends < 0).mean()), "bust": float(((curves / capital - 1.0).min(axis=1) <= BUST).mean()),
+        "samples": samples, "trades": len(shares), "return": _quantiles(ends), "drawdown": _quantiles(falls),
+        "loss": float((ends < 0).mean()), "bust": float(((curves - 1.0).min(axis=1) <= BUST).mean()),
     }  # fmt: skip
+
+
+def _made(trade: Trade, equity: Floats, capital: float, first: int) -> float:
+    """Return the profit of a trade by what the account was worth before it; no more is lost than all."""
+    at = trade.entry_bar - first - 1
+    before = float(equity[min(at, len(equity) - 1)]) if at >= 0 else capital
+    return max(trade.pnl / before, -1.0) if before > 0 else 0.0
 
 
 def block_length(returns: Floats) -> int:
@@ -208,12 +216,12 @@ def without_best(closed: Sequence[Trade], capital: float, net: float) -> float |
 
 def of_run(
     closed: Sequence[Trade], equity: Floats, benchmark: Floats, times: NDArray[np.datetime64],
-    capital: float, periods: float, ledger: NDArray[np.void], volume: Floats | None, seed: int = 0,
+    capital: float, periods: float, ledger: NDArray[np.void], volume: Floats | None, first: int = 0, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Return every part of this module for one finished run."""
     returns, other = returns_of(equity, capital), returns_of(benchmark, capital)
     return {
-        "monte_carlo": monte_carlo_trades(closed, capital, seed=seed),
+        "monte_carlo": monte_carlo_trades(closed, equity, capital, first=first, seed=seed),
         "bootstrap": block_bootstrap(returns, periods, seed=seed),
         "regimes": regimes(returns, other, periods),
         "crises": crisis_windows(times, equity, benchmark),

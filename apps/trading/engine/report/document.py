@@ -129,7 +129,7 @@ def build(
             **checks,
         }
     )
-    robust = of_run(closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume)
+    robust = of_run(closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume, run.first)
     robust["participation"] = _limited(setting, robust["participation"], rerun, on_step)
     kept = curves.drawn_positions(run.equity, benchmark)
     held = None if setting.closes is None else weights_of(run.position, setting.closes[:, run.first :], run.equity)
