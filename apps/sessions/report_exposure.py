@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from apps.sessions.report_tables import cone_base
-from apps.sessions.reports import _day, benchmark_name
+from apps.sessions.reports import _day, benchmark_label
 from apps.ui.engine import numbers
 from apps.ui.engine.charts import HALF, Band, Series, line_chart
 from apps.ui.engine.charts.model import Style
@@ -30,7 +30,7 @@ def beta_chart(report: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     return {
         "chart": chart,
         "title": title,
-        "subtitle": _("Over %(name)s, last 126 bars") % {"name": benchmark_name(report)},
+        "subtitle": _("Over %(name)s, last 126 bars") % {"name": benchmark_label(report)},
     }
 
 

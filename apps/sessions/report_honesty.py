@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from apps.sessions.reports import _day, benchmark_name, shown
+from apps.sessions.reports import _day, benchmark_label, shown
 from apps.strategies.engine.registry import strategy_type
 from apps.strategies.engine.words import MEND, TESTS
 from apps.trading.engine.report.words import REASONS
@@ -89,7 +89,7 @@ def cost_chart(report: Mapping[str, Any]) -> dict[str, Any] | None:
     near = min(range(len(xs)), key=lambda i: abs(xs[i] - paid))
     marks = [Marker(xs[near], ys[near], "dot", _("paid %(cost)s bp") % {"cost": numbers.number(paid, 0)})]
     chart = line_chart(
-        [Series(benchmark_name(report), xs, [bench] * len(xs), "bench", value=""), Series("", xs, ys)],
+        [Series(benchmark_label(report), xs, [bench] * len(xs), "bench", value=""), Series("", xs, ys)],
         label=title, width=SIDE, height=150, phone_height=150, right=12, phone_right=12, base=0, markers=marks,
         y_text=lambda v: numbers.percent(v, 0), now=even,
         now_text="" if even is None else _("break-even %(cost)s bp") % {"cost": numbers.number(even, 0)},

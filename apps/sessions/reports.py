@@ -121,7 +121,7 @@ class Figure:
 def headline(report: Mapping[str, Any]) -> list[Figure]:
     """Return the strip: each figure beside what it is to be compared with."""
     own, bench = report["metrics"], report["benchmark_metrics"]
-    name, verdict = benchmark_name(report), report["verdict"]
+    name, verdict = benchmark_label(report), report["verdict"]
     passed = sum(gate["passed"] for gate in verdict["gates"])
     words = {"pass": _("Pass"), "not_yet": _("Not yet"), "fail": _("Fail")}
     gates = _("%(passed)s of %(all)s gates") % {"passed": passed, "all": len(verdict["gates"])}
@@ -170,6 +170,11 @@ def benchmark_name(report: Mapping[str, Any]) -> str:
     return bench["symbol"] or _(BASELINES.get(bench["name"], bench["name"]))
 
 
+def benchmark_label(report: Mapping[str, Any]) -> str:
+    """Return the name without the data it comes from: what fits beside a curve and under a figure."""
+    return benchmark_name(report).partition(" (")[0]
+
+
 def finding(report: Mapping[str, Any], place: str, default: str) -> str:
     """Return the sentence a rule found for a place, or the measure's name."""
     return next((text(item, _) for item in report["findings"] if item["place"] == place), default)
@@ -210,7 +215,7 @@ def _day(text: str) -> date:
 def charts(report: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Return the charts with titles (a finding, or the measure's name) and subtitles."""
     curves, capital = report["curves"], report["capital"] / 100.0
-    days, bench = [_day(item) for item in curves["times"]], benchmark_name(report)
+    days, bench = [_day(item) for item in curves["times"]], benchmark_label(report)
     span: dict[str, Any] = {"x_start": days[0], "x_end": days[-1]}
 
     def scaled(values: Sequence[float | None]) -> list[float | None]:

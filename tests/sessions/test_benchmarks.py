@@ -13,7 +13,7 @@ from apps.marketdata.selectors import dataset_folder
 from apps.marketdata.services import dataset_archive, dataset_import, load_builtin_catalogue
 from apps.sessions.capsules import capsule_of
 from apps.sessions.models import Session
-from apps.sessions.reports import benchmark_name, report_of
+from apps.sessions.reports import benchmark_label, benchmark_name, report_of
 from apps.sessions.runner.launcher import launch
 from apps.sessions.services.claim import claim
 from apps.sessions.services.sessions import session_again, session_create
@@ -117,6 +117,7 @@ def test_the_report_is_laid_against_it_and_the_capsule_holds_its_hash(alice, ind
     assert (told["dataset"], told["content_hash"]) == ("index@1", index.content_hash)
     assert told["covered"] == told["bars"]
     assert benchmark_name(report_of(done)) == "IDX (index@1)"
+    assert benchmark_label(report_of(done)) == "IDX"
     assert capsule_of(done)["benchmark"]["content_hash"] == index.content_hash
     client.force_login(alice)
     page = client.get(reverse("sessions:report", args=[done.pk])).content.decode()
