@@ -144,4 +144,4 @@ def lost_in(room: Any, s: int, t: int, size: float, price: float) -> float:
         lost += room.impact * share * share
     if room.root > 0.0:
         lost += room.root * room.volatility[s, t] * math.sqrt(share)
-    return min(lost, MOST)
+    return float(min(lost, MOST))
