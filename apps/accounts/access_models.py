@@ -31,6 +31,8 @@ class Share(models.Model):
     created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("shared object")
+        verbose_name_plural = _("shared objects")
         ordering = ("-id",)
         indexes = (models.Index(fields=["object_type", "object_id"], name="share_object"),)
         constraints = (
@@ -53,6 +55,8 @@ class GroupGrant(models.Model):
     permission = models.CharField(_("permission"), max_length=64)
 
     class Meta:
+        verbose_name = _("group grant")
+        verbose_name_plural = _("group grants")
         ordering = ("group", "permission")
         constraints = (models.UniqueConstraint(fields=["group", "permission"], name="grant_group_permission"),)
 
@@ -76,6 +80,8 @@ class TokenGrant(models.Model):
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("token grant")
+        verbose_name_plural = _("token grants")
         ordering = ("-id",)
 
     def __str__(self) -> str:
@@ -94,6 +100,8 @@ class Credential(models.Model):
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("credential")
+        verbose_name_plural = _("credentials")
         ordering = ("owner", "name")
         constraints = (models.UniqueConstraint(fields=["owner", "name"], name="credential_owner_name"),)
 
@@ -110,6 +118,8 @@ class AuditLink(models.Model):
     chain = models.CharField(max_length=64)
 
     class Meta:
+        verbose_name = _("audit link")
+        verbose_name_plural = _("audit links")
         ordering = ("position",)
 
     def __str__(self) -> str:

@@ -73,6 +73,8 @@ class User(AbstractUser):
     objects: ClassVar[PeopleManager] = PeopleManager()  # type: ignore[assignment]
 
     class Meta(AbstractUser.Meta):
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
         ordering = ("username",)
 
     @property
@@ -106,6 +108,8 @@ class Invitation(models.Model):
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
         ordering = ("-created",)
 
     def __str__(self) -> str:
@@ -135,6 +139,8 @@ class ApiToken(models.Model):
     addresses = models.JSONField(_("addresses"), default=list, blank=True)
 
     class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
         ordering = ("-created",)
 
     def __str__(self) -> str:
@@ -148,6 +154,10 @@ class SocketTicket(models.Model):
     token_hash = models.CharField(max_length=64, unique=True)
     created = models.DateTimeField(default=timezone.now)
     used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("socket ticket")
+        verbose_name_plural = _("socket tickets")
 
     def __str__(self) -> str:
         return f"{self.user} {self.created:%H:%M:%S}"
@@ -165,6 +175,8 @@ class LoginLock(models.Model):
     locked_until = models.DateTimeField(_("locked until"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("log-in lock")
+        verbose_name_plural = _("log-in locks")
         constraints = (models.UniqueConstraint(fields=["kind", "username"], name="login_lock_kind_name"),)
 
     def __str__(self) -> str:
@@ -198,6 +210,7 @@ class AuditEntry(models.Model):
     objects: ClassVar[models.Manager[AuditEntry]] = WrittenOnce.as_manager()
 
     class Meta:
+        verbose_name = _("audit entry")
         ordering = ("-id",)
         verbose_name_plural = _("audit entries")
 
@@ -237,6 +250,8 @@ class Notice(models.Model):
     told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
         ordering = ("-id",)
         indexes = (models.Index(fields=["user", "read_at"], name="notice_unread"),)
 

@@ -75,6 +75,8 @@ class ImportJob(models.Model):
     finished_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("import job")
+        verbose_name_plural = _("import jobs")
         ordering = ("-id",)
         indexes = (
             models.Index(fields=["state", "id"], name="import_job_queue"),

@@ -90,6 +90,8 @@ class Dataset(models.Model):
     archived_at = models.DateTimeField(_("archived"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("dataset")
+        verbose_name_plural = _("datasets")
         ordering = ("name", "-version")
         constraints = (models.UniqueConstraint(fields=["name", "version"], name="dataset_name_version"),)
 
@@ -114,6 +116,8 @@ class DatasetSymbol(models.Model):
     gaps = models.PositiveIntegerField(_("gaps"), default=0)
 
     class Meta:
+        verbose_name = _("symbol of a dataset")
+        verbose_name_plural = _("symbols of datasets")
         ordering = ("dataset", "position")
         constraints = (models.UniqueConstraint(fields=["dataset", "symbol"], name="dataset_symbol"),)
 
@@ -134,6 +138,8 @@ class QualityCheck(models.Model):
     created = models.DateTimeField(_("time"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("quality check")
+        verbose_name_plural = _("quality checks")
         ordering = ("-id",)
 
     def __str__(self) -> str:
@@ -158,6 +164,8 @@ class QualityFinding(models.Model):
     params = models.JSONField(_("details"), default=dict, blank=True)
 
     class Meta:
+        verbose_name = _("quality finding")
+        verbose_name_plural = _("quality findings")
         ordering = ("id",)
 
     def __str__(self) -> str:
@@ -180,6 +188,8 @@ class CalendarDay(models.Model):
     created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("calendar day")
+        verbose_name_plural = _("calendar days")
         ordering = ("calendar", "day")
         constraints = (models.UniqueConstraint(fields=["calendar", "day"], name="calendar_day"),)
 
@@ -200,6 +210,8 @@ class Calendar(models.Model):
     changed = models.DateTimeField(_("changed"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("calendar")
+        verbose_name_plural = _("calendars")
         ordering = ("name",)
 
     def __str__(self) -> str:
@@ -215,6 +227,8 @@ class ColumnMapping(models.Model):
     used = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("column mapping")
+        verbose_name_plural = _("column mappings")
         constraints = (models.UniqueConstraint(fields=["owner", "fingerprint"], name="column_mapping_header"),)
 
     def __str__(self) -> str:

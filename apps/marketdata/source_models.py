@@ -31,6 +31,8 @@ class Source(models.Model):
     changed_at = models.DateTimeField(_("changed"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("source")
+        verbose_name_plural = _("sources")
         ordering = ("name",)
 
     def __str__(self) -> str:
@@ -97,6 +99,8 @@ class SyncRun(models.Model):
     retry_at = models.DateTimeField(_("retry"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("sync run")
+        verbose_name_plural = _("sync runs")
         ordering = ("-id",)
         indexes = (models.Index(fields=["state", "id"], name="sync_state"),)
         constraints = (

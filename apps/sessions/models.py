@@ -105,6 +105,8 @@ class Session(models.Model):
     notes = models.TextField(_("what people noted"), blank=True)
 
     class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
         ordering = ("-id",)
         indexes = (
             models.Index(fields=["status", "-priority", "queued_at"], name="session_queue"),
@@ -132,6 +134,8 @@ class SessionMetric(models.Model):
     mean = models.FloatField()
 
     class Meta:
+        verbose_name = _("metric of a session")
+        verbose_name_plural = _("metrics of sessions")
         constraints = (models.UniqueConstraint(fields=["session", "name"], name="session_metric"),)
         indexes = (models.Index(fields=["name", "session"], name="session_metric_name"),)
 
@@ -146,6 +150,8 @@ class SessionTag(models.Model):
     name = models.CharField(_("tag"), max_length=32, db_index=True)
 
     class Meta:
+        verbose_name = _("session tag")
+        verbose_name_plural = _("session tags")
         ordering = ("name",)
         constraints = (models.UniqueConstraint(fields=["session", "name"], name="session_tag"),)
 
@@ -168,6 +174,8 @@ class SessionEvent(models.Model):
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("session event")
+        verbose_name_plural = _("session events")
         ordering = ("session", "seq")
         constraints = (models.UniqueConstraint(fields=["session", "seq"], name="session_event_seq"),)
 
@@ -187,6 +195,8 @@ class Attempt(models.Model):
     reason = models.JSONField(_("reason"), default=dict, blank=True)
 
     class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
         ordering = ("session", "number")
         constraints = (models.UniqueConstraint(fields=["session", "number"], name="session_attempt"),)
 
@@ -211,6 +221,8 @@ class Checkpoint(models.Model):
     created = models.DateTimeField(_("time"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("checkpoint")
+        verbose_name_plural = _("checkpoints")
         ordering = ("session", "-step", "-id")
 
     def __str__(self) -> str:
@@ -233,6 +245,10 @@ class Worker(models.Model):
     busy_since = models.DateTimeField(_("busy since"), null=True, blank=True)
     #: It finishes what it runs and takes nothing new.
     draining = models.BooleanField(_("drains"), default=False)
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
 
     def __str__(self) -> str:
         return self.name

@@ -36,6 +36,7 @@ class Strategy(models.Model):
     archived_at = models.DateTimeField(_("archived"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("strategy")
         ordering = ("-updated",)
         verbose_name_plural = _("strategies")
         constraints = (models.UniqueConstraint(fields=["owner", "name"], name="strategy_owner_name"),)
@@ -56,6 +57,8 @@ class StrategyVersion(models.Model):
     created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("strategy version")
+        verbose_name_plural = _("strategy versions")
         ordering = ("strategy", "-number")
         constraints = (models.UniqueConstraint(fields=["strategy", "number"], name="strategy_version_number"),)
 
@@ -125,6 +128,8 @@ class Trial(models.Model):
     created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
+        verbose_name = _("trial")
+        verbose_name_plural = _("trials")
         ordering = ("-created", "-id")
         constraints = (models.UniqueConstraint(fields=["idea", "fingerprint"], name="trial_idea_fingerprint"),)
 
