@@ -73,8 +73,6 @@ class User(AbstractUser):
     objects: ClassVar[PeopleManager] = PeopleManager()  # type: ignore[assignment]
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("user")
-        verbose_name_plural = _("users")
         ordering = ("username",)
 
     @property
