@@ -17,6 +17,7 @@ from apps.trading.engine.glossary import GLOSSARY
 from apps.ui.engine.charts import Chart, Series, line_chart
 from apps.ui.engine.charts.model import Style
 from apps.ui.engine.refusal import Refusal
+from apps.ui.engine.text import N_
 
 MOST = 8
 Rows = list[dict[str, Any]]
@@ -25,6 +26,21 @@ COMPARED = (
     "max_drawdown_duration", "beta", "alpha", "information_ratio", "trades", "trade_win_rate", "trade_profit_factor",
     "turnover", "exposure", "fees", "break_even",
 )  # fmt: skip
+
+
+#: What each table holds; the name is that of its file and its address.
+TITLES = {
+    "metrics": N_("All metrics"), "gates": N_("Gates of the verdict"), "trades": N_("Trades"),
+    "open_positions": N_("Open on the last bar"), "monthly": N_("Monthly returns"), "stress": N_("Costs and stress"),
+    "baselines": N_("Beside the baselines"), "cost_curve": N_("Net return by cost, bp a side"),
+    "drawdowns": N_("Deepest drawdowns"), "luck": N_("Luck and trials"), "leak_tests": N_("Leak check"),
+    "leaks": N_("Leaks found"), "percentiles": N_("If chance had dealt otherwise"),
+    "regimes": N_("By market regime"), "crises": N_("In known crises"),
+    "participation": N_("Share of the bar's volume"), "by_symbol": N_("By instrument"),
+    "holdings": N_("Holdings over time"), "cone": N_("The cone of chance"),
+    "by_reason": N_("By what ended the trade"), "walk_forward": N_("Windows of the walk-forward"),
+    "sweep": N_("Points of the sweep"),
+}  # fmt: skip
 
 
 def tables_of(document: Mapping[str, Any]) -> dict[str, Rows]:
@@ -58,6 +74,11 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, Rows]:
         "sweep": _sweep_rows(sweep),
     }  # fmt: skip
     return {name: rows for name, rows in found.items() if rows}
+
+
+def title_of(name: str) -> str:
+    """Return what a table holds, in words."""
+    return _(TITLES[name])
 
 
 def _month_row(row: Mapping[str, Any]) -> dict[str, Any]:

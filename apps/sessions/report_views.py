@@ -96,7 +96,7 @@ def _context(
         "trades": Paginator(trades[::-1], per_page).get_page(page),
         "groups": config_rows(session.version.strategy.type, session.config),
         "honest": report_honesty.context(document),
-        "tables": list(report_tables.tables_of(document)),
+        "tables": [(name, report_tables.title_of(name)) for name in report_tables.tables_of(document)],
         **capsule_context(session),
         "can_study": _can_study(session),
     }

@@ -9,6 +9,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from django.utils import translation
 
 from apps.sessions import report_tables
 from apps.sessions.services.sessions import _clean_params
@@ -137,3 +138,13 @@ def test_a_study_there_is_not_is_refused_and_what_belongs_to_none_is_left_out():
         _clean_params("backtest", {"study": "walk_forward", "mode": "sideways"})
     assert "mode" not in _clean_params("backtest", {"study": "sweep", "mode": "anchored", "open_holdout": "1"})
     assert _clean_params("backtest", {"study": "walk_forward", "open_holdout": "1"})["open_holdout"] is True
+
+
+def test_every_table_is_named_in_words_in_both_languages(page, session, document):
+    """Each table of the page says what it holds; its file keeps the short name."""
+    assert set(report_tables.tables_of(document)) <= set(report_tables.TITLES)
+    text = page.get(reverse("sessions:report", args=[session.pk])).content.decode()
+    assert "The cone of chance" in text
+    assert reverse("sessions:report_table", args=[session.pk, "cone", "csv"]) in text
+    with translation.override("zh-hans"):
+        assert all(report_tables.title_of(name) != title for name, title in report_tables.TITLES.items())
