@@ -40,6 +40,13 @@ def short_text(value: Any) -> str:
     return f"{text[:12]}…" if HASH.fullmatch(text) else text
 
 
+def path_text(path: str) -> str:
+    """Return where a value of a capsule stands, its part by the word of the page."""
+    group, _dot, rest = path.partition(".")
+    title = _("Configuration") if group == "config" else _(GROUPS.get(group, group))
+    return f"{title}: {rest}" if rest else title
+
+
 def capsule_groups(document: Mapping[str, Any]) -> list[CapsuleGroup]:
     """Return the parts of a capsule that have something to say."""
     groups = []

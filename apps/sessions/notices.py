@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from apps.accounts.notices import register
+from apps.sessions.metrics import look_of
 from apps.ui.engine.numbers import compact, number
 from apps.ui.engine.text import N_
 
@@ -77,7 +78,7 @@ DETAILS = {
 
 def flag_details(flag: Mapping[str, Any]) -> str:
     """Return what the detector measured, its threshold and since when; empty for a flag that brings no numbers."""
-    params = dict(flag.get("params") or {})
+    params = _titled(flag)
     code = "slower" if "pace" in params else str(flag.get("code", ""))
     if "measured" not in params or code not in DETAILS:
         return ""
@@ -87,6 +88,12 @@ def flag_details(flag: Mapping[str, Any]) -> str:
     except (KeyError, TypeError, ValueError):
         return ""
     return " ".join(filter(None, (text, _since(params))))
+
+
+def _titled(flag: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the params of a flag, with the metric it is about as the page calls it."""
+    params = dict(flag.get("params") or {})
+    return params | {"name": look_of(str(params["name"])).title} if params.get("name") else params
 
 
 def _since(params: Mapping[str, Any]) -> str:
@@ -107,7 +114,7 @@ def flag_message(flag: Mapping[str, Any]) -> str:
 
 def flag_text(flag: Mapping[str, Any]) -> str:
     """Return the sentence of a flag; the metric it is about follows where the flag names one."""
-    code, name = str(flag.get("code", "")), (flag.get("params") or {}).get("name")
+    code, name = str(flag.get("code", "")), _titled(flag).get("name")
     text = gettext(FLAGS.get(code, code))
     return f"{text} ({name})" if name else text
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from apps.sessions.capsule_pages import short_text
+from apps.sessions.capsule_pages import path_text, short_text
 from apps.sessions.engine.states import ACTIVE, State
 from apps.sessions.engine.verifying import DIFFERENT, IDENTICAL, WITHIN_TOLERANCE
 from apps.sessions.models import Session
@@ -46,7 +46,9 @@ def verdict_of(run: Session) -> Verdict:
         shape = "wait" if active else "fail" if run.status == State.FAILED else "pause"
         return Verdict(run, str(run.get_status_display()), shape, "", sentence, [], active)
     different = run.verdict == DIFFERENT
-    rows = [(one["name"], short_text(one["original"]), short_text(one["again"])) for one in document["capsule"]]
+    rows = [
+        (path_text(one["name"]), short_text(one["original"]), short_text(one["again"])) for one in document["capsule"]
+    ]
     word = _(VERDICTS[run.verdict])
     return Verdict(run, word, SHAPES[run.verdict], "bad" if different else "good", _sentence(document), rows, False)
 

@@ -125,7 +125,7 @@ def test_a_run_writes_its_use_and_its_flags_to_the_log(alice, monkeypatch):
     assert {"at", "cpu_percent", "rss_bytes", "read_bps", "net_in_bps", "gpu_percent"} <= set(uses[0])
     (flag,) = [flag for row in log for flag in row.get("flags", ())]
     assert (flag["code"], flag["step"]) == ("not_finite", 30)
-    assert flag_message(flag) == "A value became infinite or undefined (loss): loss was nan. Since step 30."
+    assert flag_message(flag) == "A value became infinite or undefined (Loss): Loss was nan. Since step 30."
     session.refresh_from_db()
     assert session.usage["peak_rss_bytes"] == max(use["rss_bytes"] for use in uses)
     assert session.status == "failed"

@@ -65,7 +65,7 @@ def test_a_program_hears_samples_and_flags_with_their_sentence():
     batch = Batch(7, 0, [(1, {"resources": [sample(1.0)], "flags": [FLAG]})], Head(1, "running", 0.5))
     said = {message["type"]: message for message in map(json.loads, batch.json)}
     assert said["session_resources"]["samples"][0]["rss_bytes"] == 10**8
-    assert said["session_flags"]["flags"][0]["message"] == "It has stopped learning (reward)"
+    assert said["session_flags"]["flags"][0]["message"] == "It has stopped learning (Reward)"
 
 
 def test_samples_and_flags_redraw_their_own_fragment_only():
@@ -80,7 +80,7 @@ def test_the_page_draws_what_was_measured_and_leaves_out_what_was_not(client, al
     text = client.get(reverse("sessions:detail", args=[session.pk])).content.decode()
     assert "1.50 cores" in text
     assert "100.0 MB" in text
-    assert "It has stopped learning (reward)" in text
+    assert "It has stopped learning (Reward)" in text
     assert "step 1,200" in text
     assert "GPU memory" not in text
 
@@ -100,7 +100,7 @@ def test_the_api_gives_samples_peaks_and_flags_to_their_owner_alone(client, alic
     client.force_login(alice)
     found = client.get(f"/api/sessions/{session.pk}/resources").json()
     assert found["peaks"]["cpu_percent"] == 50
-    assert found["flags"][0]["message"] == "made_up (reward)"
+    assert found["flags"][0]["message"] == "made_up (Reward)"
     client.force_login(bob)
     assert client.get(f"/api/sessions/{session.pk}/resources").status_code == 404
 
@@ -138,7 +138,7 @@ def test_every_flag_says_what_was_measured_and_since_when(code, language):
 def test_a_flag_of_an_older_version_keeps_its_sentence():
     assert flag_details(planted(level=3.0, best=0.1)) == ""
     assert flag_details(planted(measured=3.0)) == ""
-    assert flag_message(planted(measured=3.0)) == "The loss is growing away (loss)"
+    assert flag_message(planted(measured=3.0)) == "The loss is growing away (Loss)"
 
 
 @pytest.mark.django_db
@@ -147,10 +147,10 @@ def test_the_page_the_push_and_the_api_say_the_numbers(client, alice):
     session = say(make_session(alice), {"flags": [flag]})
     client.force_login(alice)
     page = client.get(reverse("sessions:detail", args=[session.pk])).content.decode()
-    assert "loss is at 12.5; up to 4 is taken for noise" in page
+    assert "Loss is at 12.5; up to 4 is taken for noise" in page
     assert "Since step 260" in page
     (said,) = client.get(f"/api/sessions/{session.pk}/resources").json()["flags"]
-    assert said["message"].startswith("The loss is growing away (loss): loss is at 12.5;")
+    assert said["message"].startswith("The loss is growing away (Loss): Loss is at 12.5;")
     assert said["params"]["since_step"] == 260
     (frame,) = [json.loads(text) for text in Batch(7, 0, [(1, {"flags": [flag]})], Head(1, "running", 0.5)).json][:1]
     assert "up to 4 is taken for noise" in frame["flags"][0]["message"]
