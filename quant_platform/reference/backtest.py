@@ -15,6 +15,7 @@ from apps.trading.engine.backtest import (
     LONG,
     SHORT,
     Bars,
+    Depth,
     Options,
     Result,
     rule_targets,
@@ -118,17 +119,45 @@ def _costs(costs: Mapping[str, Any], case: Mapping[str, Any]) -> Costs:
     }
     given = {names.get(key, key): value for key, value in costs.items()}
     lot = given.pop("lot", case.get("lot", (case.get("sizing") or {}).get("lot", 1)))
-    unknown = set(given) - {"rate", "per_share", "minimum", "sell_tax", "slippage"}
+    if isinstance(given.get("slippage"), Mapping):
+        given |= _slippage(dict(given.pop("slippage")))
+    unknown = set(given) - {
+        "rate", "per_share", "minimum", "sell_tax", "slippage", "spread", "volume_impact", "root_impact"
+    }  # fmt: skip
     if unknown:
         raise Skip(f"costs by {', '.join(sorted(unknown))} are not covered")
     return Costs(lot=int(lot), **{key: float(value) for key, value in given.items()})
+
+
+#: Models of slippage and the number that each takes, under the names that cases may give it.
+SLIPPAGE = {
+    "fixed": ("slippage", ("rate", "slippage", "fraction")), "spread": ("spread", ("spread",)),
+    "volume_share": ("volume_impact", ("impact", "volume_impact", "price_impact")),
+    "square_root": ("root_impact", ("factor", "root_impact")),
+}  # fmt: skip
+
+
+def _slippage(said: dict[str, Any]) -> dict[str, float]:
+    """Return the number of a model of slippage by its name in ``Costs``."""
+    kind = str(said.pop("type", said.pop("model", "fixed")))
+    if kind not in SLIPPAGE:
+        raise Skip(f"slippage by {kind} is not covered")
+    name, keys = SLIPPAGE[kind]
+    found = [float(said.pop(key)) for key in keys if key in said]
+    if len(found) != 1 or said:
+        raise Skip(f"slippage by {kind} with {', '.join(said) or 'no number'} is not covered")
+    return {name: found[0]}
+
+
+def _depth(prices: Prices) -> Depth | None:
+    return Depth.of(prices.fields["volume"], prices.field("close")) if "volume" in prices.fields else None
 
 
 def _options(case: Mapping[str, Any]) -> Options:
     sizing = dict(case.get("sizing") or {"type": "equity_fraction", "fraction": 1.0})
     if sizing.get("priced_at", "signal_close") != "signal_close" or not sizing.get("whole_shares", True):
         raise Skip("only whole shares priced at the close of the signal are covered")
-    chosen: dict[str, Any] = {"capital": float(case["cash"])}
+    chosen: dict[str, Any] = {"capital": float(case["cash"]), "participation": float(case.get("participation", 0.0))}
     kind = sizing["type"]
     if kind == "fixed_shares":
         chosen |= {"sizing": kind, "shares": float(sizing["shares"])}
@@ -161,13 +190,13 @@ def _run_one(case: Mapping[str, Any], prices: Prices, first: int, costs: Costs, 
     rule = RULES[strategy["type"]]
     params = {key: float(v) for key, v in strategy.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
     if not options.allow_short and strategy.get("on") != "cross":
-        return run_rule(rule, params, bars, costs, options, first=first)
+        return run_rule(rule, params, bars, costs, options, first=first, depth=_depth(prices))
     targets = rule_targets(rule, params, bars)
     if strategy.get("on") == "cross":
         targets = crossings(targets)
     if options.allow_short:
         targets = np.where(targets == FLAT, SHORT, targets).astype(np.int8)
-    return run_targets(targets, bars, costs, options, first=first)
+    return run_targets(targets, bars, costs, options, first=first, depth=_depth(prices))
 
 
 def crossings(targets: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -188,7 +217,10 @@ def _run_many(case: Mapping[str, Any], prices: Prices, first: int, costs: Costs,
     every = int(case["strategy"].get("rebalance", case.get("rebalance", 1)))
     if every > 1:
         weights[:, [t for t in range(first, weights.shape[1]) if (t - first) % every]] = math.nan
-    return run_weights(weights, prices.field("open"), prices.field("close"), costs, options, invest=invest, first=first)
+    return run_weights(
+        weights, prices.field("open"), prices.field("close"), costs, options, invest=invest, first=first,
+        depth=_depth(prices),
+    )  # fmt: skip
 
 
 def _weights(case: Mapping[str, Any], prices: Prices, first: int) -> Floats:

@@ -119,6 +119,43 @@ class TestBacktest:
         assert found["passed"], repr(found)
 
 
+class TestSlippage:
+    """One share of a bar's volume, one price: what each model makes of it, worked out by hand."""
+
+    def case(self, area, **more):
+        rows = [(f"2020-01-0{day}", price, price, 1000) for day, price in ((2, 10), (3, 10), (6, 11), (7, 11))]
+        write(area, "v.csv", ["date", "open", "close", "volume"], rows)
+        return only(
+            area, **{"kind": "backtest", "bars": {"file": "v.csv", "format": "csv"}, "cash": 10_000.0,
+                     "strategy": {"type": "buy_hold"}, "sizing": {"type": "fixed_shares", "shares": 200},
+                     "tolerance": {"relative": 1e-9}, **more},
+        )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("costs", "price"),
+        [
+            ({"slippage": {"type": "fixed", "rate": 0.002}}, 10 * 1.002),
+            ({"slippage": {"type": "spread", "spread": 0.04}}, 10.02),
+            ({"spread": 0.04}, 10.02),
+            ({"slippage": {"model": "volume_share", "impact": 0.1}}, 10 * (1 + 0.1 * 0.2**2)),
+            ({"slippage": {"type": "square_root", "factor": 1.0}}, 10.0),  # no volatility before the second bar
+        ],
+    )
+    def test_each_model_under_its_names(self, area, costs, price):
+        found = self.case(area, costs=costs, expect={"final_equity": 10_000 - 200 * price + 200 * 11})
+        assert found["passed"], repr(found)
+
+    def test_a_share_of_the_volume_is_bought_a_bar(self, area):
+        found = self.case(area, participation=0.1, expect={"final_equity": 10_000 - 1000 - 1100 + 2200, "fills": 2})
+        assert found["passed"], repr(found)
+
+    @pytest.mark.parametrize("slippage", [{"type": "guess", "rate": 1}, {"type": "spread"}, {"type": "fixed", "x": 1}])
+    def test_a_model_that_nobody_knows_is_left_out_loudly(self, area, slippage):
+        found = self.case(area, costs={"slippage": slippage}, expect={"final_equity": 1.0})
+        assert found["skipped"]
+        assert "is not covered" in found["error"]
+
+
 class TestTopk:
     @pytest.mark.parametrize(
         ("region", "held"), [({}, 95_000 // 30 * 30), ({"region": "cn"}, 95_000 // 30 // 100 * 100 * 30)]
