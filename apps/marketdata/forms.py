@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,19 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
 UNPACKED_BYTES = 200 * MEGABYTE
+#: Names the page offers, and folders it looks into for them.
+MOST_OFFERED, MOST_LOOKED = 200, 2000
 FORMAT_CHOICES = (("auto", _("by the file's name")), *((name, name) for name in (*FORMATS, *TAPE_FORMATS)))
+SYMBOLS = (("normal", _("one name for each A-share (SH600000)")), ("as_is", _("as they are written")))
 STAMPS = (("end", _("the end of the bar")), ("start", _("the start of the bar")))
 DATE_ORDERS = (("", _("as the file shows")), ("mdy", _("month / day / year")), ("dmy", _("day / month / year")))
+
+
+#: Fields that only some files need, and what they say where nobody chose.
+RARE = {
+    "format": "auto", "include": "", "columns": "", "date_order": "", "first_day": "", "symbol": "",
+    "symbols": "normal", "volume_unit": "", "levels": str(ReadOptions.levels),
+}  # fmt: skip
 
 
 def import_folder() -> Path:
@@ -34,13 +47,30 @@ def import_folder() -> Path:
 
 
 def files_on_server() -> list[str]:
-    """Return the names of the files and folders that can be imported, newest first, at most 200."""
+    """Return what can be imported, at most 200 each: files and folders newest first, then folders of bars below those.
+
+    A folder below is named by its path from ``import_folder``, like ``lean/equity/usa/daily``.
+    """
     folder = import_folder()
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if path.is_dir() or format_of(path) or may_hold_events(path)]
     newest = sorted((path for path in found if not path.name.startswith(".")), key=lambda path: -path.stat().st_mtime)
-    return [path.name for path in newest[:200]]
+    below = islice(_below([path for path in newest if path.is_dir() and not path.is_symlink()]), MOST_OFFERED)
+    return [path.name for path in newest[:MOST_OFFERED]] + [path.relative_to(folder).as_posix() for path in below]
+
+
+def _below(folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the folders below that hold files of bars; links are not followed."""
+    looked = 0
+    for folder in folders:
+        for place, names, files in os.walk(folder):
+            looked += 1
+            if looked > MOST_LOOKED:
+                return
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            if Path(place) != folder and any(format_of(Path(file)) for file in files):
+                yield Path(place)
 
 
 def upload_limit() -> int:
@@ -59,6 +89,7 @@ class ImportForm(forms.Form):
             "Lower-case letters, digits, - and _. Empty: made from the file's name. A name in use gets a new version."
         ),
     )  # fmt: skip
+    title = forms.CharField(label=_("Title"), required=False, max_length=120)
     adjustment = forms.ChoiceField(
         label=_("Prices"), choices=Adjustment.choices, initial=Adjustment.RAW,
         help_text=_("Adjusted for splits and payouts, or as traded."),
@@ -98,6 +129,26 @@ class ImportForm(forms.Form):
         max_length=32,
         help_text=_("Only where neither a column nor the file's name tells it."),
     )
+    symbols = forms.ChoiceField(label=_("Names of symbols"), choices=SYMBOLS, required=False)
+    include = forms.CharField(
+        label=_("Files of a folder"),
+        required=False,
+        max_length=120,
+        help_text=_("Only those of this pattern, like SPY*.csv."),
+    )
+    columns = forms.CharField(
+        label=_("Names of columns"),
+        required=False,
+        max_length=500,
+        help_text=_("Of a file without a header, separated by commas, like date,open,high,low,close."),
+    )
+    volume_unit = forms.IntegerField(
+        label=_("Shares in a unit of volume"),
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        help_text=_("Like 100 for lots; empty: recognised by the money traded."),
+    )
     levels = forms.IntegerField(
         label=_("Levels of a book"),
         required=False,
@@ -111,7 +162,13 @@ class ImportForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.kept = kept
         limit = {"most": settings.QP_UPLOAD_LIMIT_MB}
-        self.fields["upload"].help_text = gettext("CSV, Parquet, Feather or Excel; up to %(most)s MB.") % limit
+        self.fields["upload"].help_text = (
+            gettext(
+                "CSV, Parquet, Feather, Excel, JSON, LEAN's zips, Qlib's bundles, trades or order books; "
+                "up to %(most)s MB."
+            )
+            % limit
+        )
         field: Any = self.fields["on_server"]
         field.choices = [("", _("none chosen")), *((name, name) for name in files_on_server())]
 
@@ -147,6 +204,21 @@ class ImportForm(forms.Form):
         return text % {"most": settings.QP_UPLOAD_LIMIT_MB, "folder": import_folder()}
 
     @property
+    def usual(self) -> list[forms.BoundField]:
+        """What most imports say."""
+        return [field for field in self if field.name not in RARE]
+
+    @property
+    def rare(self) -> list[forms.BoundField]:
+        """What only some files need."""
+        return [field for field in self if field.name in RARE]
+
+    @property
+    def rare_said(self) -> bool:
+        """Whether one of those is filled in, or wrong."""
+        return any(field.errors or str(field.value() or "") not in ("", RARE[field.name]) for field in self.rare)
+
+    @property
     def source(self) -> UploadedFile | Path:
         """The file sent, or the path chosen."""
         upload: UploadedFile | None = self.cleaned_data.get("upload")
@@ -161,4 +233,6 @@ class ImportForm(forms.Form):
             symbol=data["symbol"], date_order=data["date_order"],
             limit_bytes=ReadOptions.limit_bytes if data.get("on_server") else UNPACKED_BYTES,
             stamp=data["stamp"] or "end", first_day=data["first_day"], levels=data["levels"] or ReadOptions.levels,
+            symbols=data["symbols"] or "normal", include=data["include"], volume_unit=data["volume_unit"] or 0,
+            columns=tuple(name.strip() for name in data["columns"].split(",") if name.strip()),
         )  # fmt: skip

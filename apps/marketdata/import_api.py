@@ -32,7 +32,10 @@ Short = Annotated[str, Field(max_length=120)]
 
 
 class Reading(Schema):
-    """How to read the file and what to write beside it; all of it may be left out."""
+    """How to read the file and what to write beside it; all of it may be left out.
+
+    ``columns`` names the cells of a file without a header, separated by commas; ``volume_unit`` 0 is recognised.
+    """
 
     dataset: Annotated[str, Field(max_length=64)]
     title: Short = ""
@@ -47,6 +50,9 @@ class Reading(Schema):
     format: Annotated[str, Field(max_length=16)] = "auto"
     levels: Annotated[int, Field(ge=1, le=1000)] = ReadOptions.levels
     include: Annotated[str, Field(max_length=120)] = ""
+    columns: Annotated[str, Field(max_length=500)] = ""
+    volume_unit: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    symbols: Literal["normal", "as_is"] = "normal"
     licence: Annotated[str, Field(max_length=1000)] = ""
     tags: Annotated[str, Field(max_length=1000)] = ""
 
@@ -62,7 +68,8 @@ def _start(request: HttpRequest, given: Reading, path: Path, *, uploaded: bool) 
     options = ReadOptions(
         format=given.format or "auto", currency=given.currency.upper(), time_zone=given.time_zone, symbol=given.symbol,
         date_order=given.date_order, stamp=given.stamp, first_day=given.first_day, include=given.include,
-        levels=given.levels,
+        levels=given.levels, volume_unit=given.volume_unit, symbols=given.symbols,
+        columns=tuple(name.strip() for name in given.columns.split(",") if name.strip()),
         mapping=getattr(given, "mapping", {}), limit_bytes=UNPACKED_BYTES if uploaded else ReadOptions.limit_bytes,
     )  # fmt: skip
     job = import_start(

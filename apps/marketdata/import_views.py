@@ -22,6 +22,7 @@ from apps.marketdata.selectors import import_visible
 from apps.marketdata.services.import_jobs import import_order, import_start
 from apps.marketdata.services.labels import split_tags
 from apps.marketdata.staging import remember_mapping, remembered_mapping, stage, staged, unstage
+from apps.marketdata.words import field_words
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
 
@@ -82,7 +83,16 @@ def _initial(job: ImportJob | None) -> dict[str, Any]:
     if job is None:
         return {}
     labels = {**job.labels, "tags": ", ".join(job.labels.get("tags", []))}
-    return {**job.options, **labels, "name": job.name, "on_server": "" if job.uploaded else job.file}
+    columns, unit = job.options.get("columns", []), job.options.get("volume_unit") or None
+    options = {**job.options, "columns": ", ".join(columns), "volume_unit": unit}
+    return {**options, **labels, "name": job.name, "on_server": _on_server(job)}
+
+
+def _on_server(job: ImportJob) -> str:
+    """Return how the form names what an import has read; empty for an upload, and for what lies elsewhere."""
+    path = Path(job.path)
+    inside = not job.uploaded and path.is_relative_to(import_folder())
+    return path.relative_to(import_folder()).as_posix() if inside else ""
 
 
 def _kept_path(form: ImportForm, user: Any, token: str) -> tuple[Path, str]:
@@ -115,15 +125,19 @@ def _look(look: Preview | None, mapping: dict[str, str]) -> dict[str, Any]:
         {"name": name, "field": f"col_{at}", "meaning": mapping.get(name, look.meanings.get(name, ""))}
         for at, name in enumerate(look.header)
     ]
-    return {"looked": True, "columns": columns, "rows": look.rows, "meanings": MEANINGS, "remembered": bool(mapping)}
+    words = field_words()
+    return {
+        "looked": True, "columns": columns, "rows": look.rows, "remembered": bool(mapping), "fixed": look.fixed,
+        "meanings": [(name, words[name]) for name in MEANINGS], "first_file": look.file,
+    }  # fmt: skip
 
 
 def _start(form: ImportForm, path: Path, user: Any, mapping: dict[str, str]) -> ImportJob:
     data = form.cleaned_data
     return import_start(
         path=path, name=data["name"], options=replace(form.options, mapping=mapping), owner=user,
-        origin=ImportOrigin.PAGE, adjustment=data["adjustment"], calendar=data["calendar"], licence=data["licence"],
-        tags=split_tags(data["tags"]), uploaded=path.parent != import_folder(),
+        origin=ImportOrigin.PAGE, title=data["title"], adjustment=data["adjustment"], calendar=data["calendar"],
+        licence=data["licence"], tags=split_tags(data["tags"]), uploaded=not path.is_relative_to(import_folder()),
     )  # fmt: skip
 
 

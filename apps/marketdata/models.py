@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.marketdata.engine.findings import MESSAGES
 from apps.marketdata.source_models import Source, SyncRun, SyncState, SyncTrigger
+from apps.marketdata.words import named
 
 
 class Adjustment(models.TextChoices):
@@ -174,7 +175,10 @@ class QualityFinding(models.Model):
     @property
     def message(self) -> str:
         """The check's sentence in the active language."""
-        return gettext(MESSAGES[self.check_name]) % self.params if self.check_name in MESSAGES else self.check_name
+        if self.check_name not in MESSAGES:
+            return self.check_name
+        fields = {key: named(str(self.params[key])).lower() for key in ("column", "columns") if key in self.params}
+        return gettext(MESSAGES[self.check_name]) % {**self.params, **fields}
 
 
 class CalendarDay(models.Model):

@@ -12,7 +12,6 @@ from django.db.models import Count, Q, QuerySet
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.corporate import MODES, CorporateAction, adjusted
@@ -22,6 +21,7 @@ from apps.marketdata.engine.window import Window, known_bars, window
 from apps.marketdata.models import Dataset, DatasetSymbol, Frequency, QualityCheck, QualityFinding, Severity
 from apps.marketdata.selectors import check_latest, dataset_events, dataset_panel, finding_list
 from apps.marketdata.times import as_datetime, as_datetime64
+from apps.marketdata.words import field_words, named
 from apps.ui.engine.charts import Bar, Chart, Event, candles
 from apps.ui.engine.refusal import Refusal
 from apps.ui.prepared import prepared
@@ -148,6 +148,7 @@ def _made_of(dataset: Dataset) -> dict[str, Any]:
     lineage: Mapping[str, Any] = dataset.lineage
     files = lineage.get("files", [])
     return {"kind": lineage.get("kind", ""), "files": files[:3], "more": max(0, len(files) - 3),
+            "columns": named(", ".join(dataset.columns)),
             "ignored": ", ".join(lineage.get("ignored_columns", [])[:8])}  # fmt: skip
 
 
@@ -295,12 +296,8 @@ def _fault_columns(panel: BarPanel, dataset: Dataset) -> list[str]:
 
 
 def _heads(names: list[str]) -> list[dict[str, str]]:
-    """Return the columns with their words; a field of the source that we have no word for keeps its name."""
-    words = {
-        "open": pgettext("bar", "Open"), "high": pgettext("bar", "High"), "low": pgettext("bar", "Low"),
-        "close": pgettext("bar", "Close"), "volume": _("Volume"), "amount": _("Turnover"),
-        "adj_close": _("Adj. close"), "factor": _("Factor"),
-    }  # fmt: skip
+    """Return the columns with their words."""
+    words = field_words()
     return [{"name": name, "text": words.get(name, name)} for name in names]
 
 

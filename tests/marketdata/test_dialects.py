@@ -14,7 +14,7 @@ from apps.marketdata.engine.readers import ReadOptions, read_bars
 from apps.marketdata.engine.readers.dialects import guess_columns
 from apps.marketdata.engine.symbols import canonical, same
 from apps.ui.engine.refusal import Refusal
-from tests.marketdata.conftest import HEADER, bars
+from tests.marketdata.conftest import HEADER, bars, csv_lines
 
 
 def refusal(path, **options) -> Refusal:
@@ -188,6 +188,13 @@ def test_bins_beyond_the_calendar_and_folders_without_one_are_refused(tmp_path):
     assert refusal(folder).code == "bad_bin"
     (folder / "calendars" / "day.txt").unlink()
     assert refusal(folder).code == "no_calendar"
+
+
+def test_index_series_are_read_where_they_are_asked_for(write, tmp_path):
+    write("A.csv", csv_lines(3))
+    write("index_SH000300.csv", csv_lines(4))
+    made = read_bars(tmp_path, ReadOptions(include="index_*"))
+    assert (len(made.panel.times), made.findings) == (4, ())
 
 
 def test_a_folder_s_universe_is_read_and_index_and_day_lists_are_left_out(write, tmp_path):

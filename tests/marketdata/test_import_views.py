@@ -122,6 +122,11 @@ def test_the_api_imports_what_lies_on_the_server(client, alice, write, settings)
     document = client.get(f"/api/data/imports/{answer.json()['id']}").json()
     assert (document["state"], document["dataset"]["name"], document["rows"]) == ("completed", "spy@1", 5)
     assert client.get("/api/data/imports?state=completed").json()["total"] == 1
+    write("var/import/bare.csv", "20240102,1,2,0.5,1.5,10\n")
+    body = {"file": "bare.csv", "dataset": "bare", "columns": "date,open,high,low,close,volume", "volume_unit": 100}
+    assert client.post("/api/data/imports", body, content_type="application/json").status_code == 202
+    work(settings)
+    assert client.get("/api/data/historical/bare?dataset=bare").json()["columns"]["volume"] == [1000.0]
     again = client.post(f"/api/data/imports/{document['id']}/resume")
     assert (again.status_code, again.json()["code"]) == (409, "import_state")
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import zipfile
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.marketdata.engine.readers import ReadOptions
-from apps.marketdata.engine.readers.preview import preview
-from apps.marketdata.models import ColumnMapping, Dataset
+from apps.marketdata.engine.readers.preview import MEANINGS, preview
+from apps.marketdata.forms import files_on_server
+from apps.marketdata.models import ColumnMapping, Dataset, ImportJob
+from apps.marketdata.selectors import dataset_panel
 from apps.marketdata.staging import staged
+from apps.marketdata.words import field_words
 from tests.marketdata.conftest import csv_lines
 from tests.marketdata.importing import work
 
@@ -102,8 +106,67 @@ def test_a_stranger_cannot_use_a_kept_file(page, client, bob):
 
 
 def test_formats_without_columns_have_nothing_to_name(tmp_path):
-    assert preview(tmp_path, ReadOptions()) is None
-    assert preview(tmp_path / "a.zip", ReadOptions()) is None
+    (tmp_path / "features").mkdir()
+    (tmp_path / "instruments").mkdir()
+    assert preview(tmp_path, ReadOptions(format="qlib")) is None
+    assert preview(tmp_path, ReadOptions(format="ticks")) is None
+
+
+def test_a_folder_is_previewed_by_its_first_file_and_what_is_named_there_holds_for_all(page, write, settings):
+    for name in ("A", "B"):
+        write(f"var/import/odd/{name}.csv", ODD)
+    write("var/import/odd/notes.md", "no bars")
+    shown = page(on_server="odd", preview="1")
+    assert (shown.context["first_file"], len(shown.context["columns"])) == ("A.csv", 6)
+    assert b'<option value="high">High</option>' in shown.content
+    chosen = {"col_0": "date", "col_1": "open", "col_2": "high", "col_3": "low", "col_4": "close", "col_5": "volume"}
+    assert page(on_server="odd", title="Both of them", **chosen).status_code == 302
+    work(settings)
+    made = Dataset.objects.get(name="odd")
+    assert (made.rows, made.symbol_count, made.title) == (4, 2, "Both of them")
+
+
+def test_a_folder_below_is_offered_read_and_offered_again(page, client, alice, write, settings):
+    write("var/import/lean/equity/usa/daily/readme.txt.bak", "")
+    with zipfile.ZipFile(write("var/import/lean/equity/usa/daily/aapl.zip", b""), "w") as archive:
+        archive.writestr("aapl.csv", "20240102 00:00,1000000,1020000,990000,1010000,500\n")
+    write("var/import/lean/.git/x.csv", csv_lines(3))
+    assert files_on_server() == ["lean", "lean/equity/usa/daily"]
+    shown = page(on_server="lean/equity/usa/daily", preview="1")
+    assert shown.context["rows"] == (("2024-01-02", "AAPL", "100", "102", "99", "101", "500"),)
+    assert b"col_0" not in shown.content
+    above = page(on_server="lean")
+    assert "equity/usa/daily" in str(above.context["form"].errors["on_server"])
+    assert page(on_server="lean/equity/usa/daily", calendar="XNYS", tags="t").status_code == 302
+    job = work(settings)
+    assert (job.state, job.dataset.rows) == ("completed", 1)
+    ImportJob.objects.filter(pk=job.pk).update(state="failed")
+    again = client.get(f"/data/import/?job={job.pk}").content.decode()
+    assert '<option value="lean/equity/usa/daily" selected>' in again
+    assert page(on_server="lean/../../secret").status_code == 422
+
+
+def test_what_only_some_files_need_is_asked_and_obeyed(page, write, settings):
+    bare = "20240102,1,2,0.5,1.5,10\n20240103,1,2,0.7,1.5,10\n"
+    for name in ("000001", "600000", "other"):
+        write(f"var/import/bare/{name}.csv", bare)
+    shown = page(on_server="bare", preview="1")
+    assert b"<details>" in shown.content
+    said = {"include": "[06]*", "columns": "date, open, high, low, close, volume", "volume_unit": "100"}
+    assert b"<details open>" in page(on_server="bare", preview="1", **said).content
+    assert page(on_server="bare", symbols="as_is", **said).status_code == 302
+    work(settings)
+    panel = dataset_panel(Dataset.objects.get(name="odd"))
+    assert (panel.symbols, panel.volume[0].tolist()) == (("000001", "600000"), [1000.0, 1000.0])
+    assert page(on_server="bare", volume_unit="-1").status_code == 422
+
+
+def test_meanings_are_said_in_the_readers_language(page, client, write):
+    write("var/import/odd.csv", ODD)
+    client.cookies["django_language"] = "zh-hans"
+    shown = page(on_server="odd.csv", preview="1").content.decode()
+    assert '<option value="open_interest">持仓量</option>' in shown
+    assert all(name in field_words() for name in MEANINGS)
 
 
 @pytest.mark.data

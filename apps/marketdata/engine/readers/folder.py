@@ -16,6 +16,9 @@ from apps.ui.engine.text import N_
 
 NO_FILE = N_("There is no file %(file)s.")
 NO_FILES = N_("%(file)s holds no file of bars. Folders below it that may: %(below)s.")
+NOTHING = N_(
+    "%(file)s holds no file of bars, nor does a folder below it. Choose a folder of CSV, Parquet, Excel or zips."
+)
 SPAN = re.compile(r"(\S+)[\t ,]+(\d{4}-\d{2}-\d{2})[\t ,]+(\d{4}-\d{2}-\d{2})\s*")
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 INDEX = N_("an index is not one of the symbols; import it as a dataset of its own")
@@ -52,10 +55,19 @@ def open_folder(path: Path, wanted: Callable[[Path], bool]) -> Folder:
             left.append((file, DAYS if kind == "days" else INDEX))
         else:
             files.append(file)
+    if not files:  # a folder of nothing but indices, or a pattern that asks for them
+        files = [file for file, why in left if why == INDEX]
+        left = [(file, why) for file, why in left if why != INDEX]
     if not files:
-        below = sorted({str(found.parent.relative_to(path)) for found in path.rglob("*") if wanted(found)} - {"."})
-        raise Refusal("no_files", NO_FILES, field="file", file=path.name, below=", ".join(below[:12]) or "–")
+        raise _no_files(path, wanted)
     return Folder(files, in_order(spans), tuple(left))
+
+
+def _no_files(path: Path, wanted: Callable[[Path], bool]) -> Refusal:
+    below = sorted({str(found.parent.relative_to(path)) for found in path.rglob("*") if wanted(found)} - {"."})
+    if not below:
+        return Refusal("no_files", NOTHING, field="file", file=path.name)
+    return Refusal("no_files", NO_FILES, field="file", file=path.name, below=", ".join(below[:12]))
 
 
 def _kind(file: Path) -> str:

@@ -13,10 +13,13 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from apps.marketdata.engine.readers import check_options, format_of
+from apps.marketdata.engine.readers import check_options, format_of, wanted
 from apps.marketdata.engine.readers.columns import NAMES, meanings, plain
+from apps.marketdata.engine.readers.folder import open_folder
 from apps.marketdata.engine.readers.json_rows import read_json
+from apps.marketdata.engine.readers.lean import read_lean
 from apps.marketdata.engine.readers.options import ReadOptions
+from apps.marketdata.engine.readers.qlib import is_qlib
 from apps.marketdata.engine.readers.rows import to_bars
 from apps.marketdata.engine.readers.tables import (
     BAD_GZIP,
@@ -39,26 +42,50 @@ MEANINGS = tuple(name for name in NAMES if not name.endswith("_cents"))
 
 @dataclass(frozen=True)
 class Preview:
-    """Names of the columns, the first rows as text, column → meaning, a fingerprint of the header."""
+    """Names of the columns, the first rows as text, column → meaning, a fingerprint of the header.
+
+    ``file`` is the first file of a folder, whose columns are those of the others; ``fixed`` that its format names the
+    columns.
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     meanings: Mapping[str, str]
     fingerprint: str
+    file: str = ""
+    fixed: bool = False
 
 
 def preview(path: Path, options: ReadOptions) -> Preview | None:
-    """Return the head of a table; None for formats that name their columns (LEAN, Qlib, trades, books), and folders."""
-    if tape_format(path, options):
+    """Return the head of a table, or of the first file of a folder; None for Qlib's bins, trades and books.
+
+    Raises ``Refusal`` for what cannot be read, ``no_files`` for a folder without files of bars.
+    """
+    if tape_format(path, options) or (options.format in ("auto", "qlib") and path.exists() and is_qlib(path)):
         return None
+    if path.is_dir():
+        first = open_folder(path, lambda file: wanted(file, options)).files[0]
+        found = preview(first, options)
+        return replace(found, file=first.name) if found else None
     kind = options.format if options.format != "auto" else format_of(path)
-    if path.is_dir() or kind in ("lean", "qlib", None):
+    if kind in ("qlib", None):
         return None
+    if kind == "lean":
+        return _lean(path, options)
     table = {"parquet": _arrow, "excel": read_excel, "json": read_json}.get(kind or "", _text)(path, options)
     columns = [column.slice(0, ROWS).cast(pa.string()).to_pylist() for column in table.columns]
     rows = tuple(tuple("" if cell is None else str(cell)[:40] for cell in row) for row in zip(*columns, strict=True))
-    found = {table.header[at]: name for name, at in meanings(table.header, options.mapping).items()}
-    return Preview(table.header, rows, found, fingerprint(table.header))
+    known = {table.header[at]: name for name, at in meanings(table.header, options.mapping).items()}
+    return Preview(table.header, rows, known, fingerprint(table.header))
+
+
+def _lean(path: Path, options: ReadOptions) -> Preview:
+    bars = read_lean(path, options)
+    header = ("time", "symbol", *bars.fields)
+    times = bars.time[:ROWS].astype("datetime64[D]" if bars.daily else "datetime64[s]").astype(str)
+    values = [[f"{value:.10g}" for value in values[:ROWS]] for values in bars.fields.values()]
+    rows = zip(times.tolist(), bars.symbol[:ROWS].tolist(), *values, strict=True)
+    return Preview(header, tuple(rows), {name: name for name in header}, fingerprint(header), fixed=True)
 
 
 def check_head(path: Path, options: ReadOptions) -> None:
