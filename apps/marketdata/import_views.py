@@ -128,7 +128,7 @@ def _look(look: Preview | None, mapping: dict[str, str]) -> dict[str, Any]:
     words = field_words()
     return {
         "looked": True, "columns": columns, "rows": look.rows, "remembered": bool(mapping), "fixed": look.fixed,
-        "meanings": [(name, words[name]) for name in MEANINGS], "first_file": look.file,
+        "meanings": [(name, words.get(name, name)) for name in MEANINGS], "first_file": look.file,
     }  # fmt: skip
 
 
