@@ -15,7 +15,7 @@ from apps.sessions.engine.comparing import ALIGNMENTS, SMOOTHING, Line, line_of
 from apps.sessions.live.curves import curves_of
 from apps.sessions.metrics import known_metrics, look_of
 from apps.sessions.models import Session
-from apps.sessions.presenters import HEADLINE, metric_cell, value_text
+from apps.sessions.presenters import HEADLINE, field_order, metric_cell, value_text
 from apps.sessions.selectors import session_visible
 from apps.strategies.engine.registry import TYPES
 from apps.trading.engine.glossary import GLOSSARY, PERCENT
@@ -133,7 +133,7 @@ def _overlay(sessions: Sequence[Session], name: str, lines: list[tuple[int, Line
 
 def config_rows(sessions: Sequence[Session]) -> list[Row]:
     """Return every field of the configurations, those that differ first."""
-    names = dict.fromkeys(name for session in sessions for name in session.config)
+    names = field_order(sessions)
     rows = []
     for name in names:
         cells = [value_text(session.config[name]) if name in session.config else "–" for session in sessions]
@@ -195,7 +195,7 @@ ENDS = ("max_drawdown", "sharpe", "total_return")
 def coordinates(sessions: Sequence[Session]) -> Chart | None:
     """Return the parallel coordinates: what differs in the configurations, then what came of it; None where there
     are not two axes to join."""
-    names = dict.fromkeys(name for session in sessions for name in session.config)
+    names = field_order(sessions)
     columns = {name: [session.config.get(name) for session in sessions] for name in names}
     dimensions = [
         Dimension(_label(sessions, name), [_coordinate(value) for value in values])
@@ -251,7 +251,7 @@ def document(sessions: Sequence[Session], choice: Choice) -> dict[str, Any]:
         },
         "config": {
             name: [session.config.get(name) for session in sessions]
-            for name in dict.fromkeys(name for session in sessions for name in session.config)
+            for name in field_order(sessions)
             if len({str(session.config.get(name)) for session in sessions}) > 1
         },
         "figures": [dict(_figures(session.summary)) for session in sessions],

@@ -197,12 +197,21 @@ def value_text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else choice_label(str(value))
 
 
+def field_order(sessions: Sequence[Session]) -> list[str]:
+    """Return the names in the configurations of ``sessions`` in the order of their forms; PostgreSQL keeps JSON in an
+    order of its own."""
+    given = dict.fromkeys(name for session in sessions for name in session.config)
+    types = dict.fromkeys(session.version.strategy.type for session in sessions)
+    known = dict.fromkeys(name for one in types for name in TYPES[one].config.model_fields)
+    return [*(name for name in known if name in given), *(name for name in given if name not in known)]
+
+
 def config_rows(session: Session) -> list[ConfigRow]:
     """Return every field of the configuration that applies, marking what this run changed."""
     fields = TYPES[session.version.strategy.type].config.model_fields
     rows = []
-    for name, value in session.config.items():
-        field = fields.get(name)
+    for name in field_order([session]):
+        field, value = fields.get(name), session.config[name]
         extra = field.json_schema_extra if field is not None and isinstance(field.json_schema_extra, dict) else {}
         only = extra.get("only")
         if name == "dataset" or (isinstance(only, dict) and any(session.config.get(k) != v for k, v in only.items())):

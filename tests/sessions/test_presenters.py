@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.sessions.models import Attempt, Session
-from apps.sessions.presenters import progress_of
+from apps.sessions.presenters import config_rows, progress_of
 from tests.sessions.live_fixtures import make_session
 from tests.sessions.test_views import body, url
 
@@ -42,3 +42,11 @@ def test_a_run_that_has_done_its_work_says_that_it_works_out_the_result(page, al
     assert "done about" not in text
     Session.objects.filter(pk=session.pk).update(status="completed")
     assert "working out" not in body(page.get(url("detail", session.pk)))
+
+
+def test_the_configuration_is_read_in_the_order_of_its_form_however_the_database_keeps_it(alice):
+    session = make_session(alice)
+    rows = [row.label for row in config_rows(session)]
+    assert len(rows) > 5
+    session.config = {name: session.config[name] for name in sorted(session.config)} | {"gone": 1}
+    assert [row.label for row in config_rows(session)] == [*rows, "gone"]
