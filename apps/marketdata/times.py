@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from apps.marketdata.engine.instants import instant
+
 
 def as_datetime(time: np.datetime64) -> datetime:
     """Return ``time`` (UTC) as an aware datetime, to the microsecond."""
@@ -14,5 +16,5 @@ def as_datetime(time: np.datetime64) -> datetime:
 
 
 def as_datetime64(time: datetime) -> np.datetime64:
-    """Return an aware datetime as datetime64[ns] in UTC."""
-    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "ns")
+    """Return an aware datetime as datetime64[ns] in UTC; one beyond those counts as the last they can tell."""
+    return instant(time.astimezone(UTC).replace(tzinfo=None))

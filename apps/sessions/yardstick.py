@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.instants import instant
 from apps.marketdata.models import Dataset
 from apps.marketdata.selectors import dataset_comparable
 from apps.sessions.models import Session
@@ -38,7 +39,7 @@ def _sharpe(dataset_id: int, content_hash: str, symbols: tuple[str, ...], start:
 
 def held(panel: BarPanel, start: date, end: date) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return the returns (T,) of equal parts bought at the close before ``start``, sold before ``end``."""
-    first, stop = (int(np.searchsorted(panel.times, np.datetime64(day, "ns"))) for day in (start, end))
+    first, stop = (int(np.searchsorted(panel.times, instant(day))) for day in (start, end))
     closes = panel.fields["close"][:, max(0, first - 1) : stop]
     closes = closes[np.isfinite(closes).all(axis=1)]
     if closes.shape[0] == 0 or closes.shape[1] < 2:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.marketdata.engine.instants import instant
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -23,10 +23,6 @@ EXTRA_FIELDS = (
     "amount", "vwap", "prev_close", "suspended", "st", "limit_up", "limit_down", "adj_close", "factor",
     "open_interest", "funding", "bid", "ask", "bid_size", "ask_size",
 )  # fmt: skip
-
-
-def _nanoseconds(day: date | np.datetime64) -> Any:
-    return np.datetime64(day, "ns")  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -84,9 +80,10 @@ class BarPanel:
         end: date | np.datetime64 | None = None,
     ) -> BarPanel:
         """Return the part with ``symbols`` from ``start`` to ``end`` inclusive (views where possible)."""
-        low = 0 if start is None else int(np.searchsorted(self.times, _nanoseconds(start), "left"))
-        stop = None if end is None else _nanoseconds(end) + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
-        high = len(self.times) if stop is None else int(np.searchsorted(self.times, stop, "right"))
+        low = 0 if start is None else int(np.searchsorted(self.times, instant(start)))
+        high = (
+            len(self.times) if end is None else int(np.searchsorted(self.times, instant(end) + np.timedelta64(1, "D")))
+        )
         rows: slice | list[int] = slice(None) if symbols is None else [self.index_of(s) for s in symbols]
         return BarPanel(
             symbols=self.symbols if symbols is None else tuple(symbols),

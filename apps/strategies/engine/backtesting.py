@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.instants import instant
 from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig
 from apps.strategies.engine.config_base import StrategyConfig
@@ -221,7 +222,7 @@ def _check_prices(panel: BarPanel, rows: list[int], first: int, field: str) -> N
 def _unseen(config: StrategyConfig, times: NDArray[np.datetime64]) -> float:
     """Return the share of the bars on or after the day from which the configuration counts them as unseen."""
     day = getattr(config, "test_start", None)
-    return 0.0 if day is None else float(np.mean(times >= np.datetime64(day, "ns")))
+    return 0.0 if day is None else float(np.mean(times >= instant(day)))
 
 
 def _stepper(on_progress: Progress | None) -> Callable[[], None]:

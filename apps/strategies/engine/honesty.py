@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.instants import instant
 from apps.strategies.engine import features, leaks
 from apps.strategies.engine.config import AlgorithmicTradingConfig, LearnedConfig, PortfolioConfig
 from apps.strategies.engine.config_base import StrategyConfig
@@ -128,15 +129,13 @@ def _learned(
     rows = leaks.cut_and_compare(lambda p: {"features": features.compute(p).transpose(1, 2, 0)}, part, first=first)
     note("features", cuts, rows)
     if isinstance(config, PortfolioConfig):
-        after = int(np.searchsorted(panel.times, np.datetime64(config.valid_start, "ns")))
+        after = int(np.searchsorted(panel.times, instant(config.valid_start)))
         note(
             "universe",
             cuts,
             leaks.cut_and_compare(_membership(config), panel, first=max(first, after), code="universe"),
         )
-    days = [
-        int(np.searchsorted(panel.times, np.datetime64(day, "ns"))) for day in (config.valid_start, config.test_start)
-    ]
+    days = [int(np.searchsorted(panel.times, instant(day))) for day in (config.valid_start, config.test_start)]
     stop = min(days[0], len(panel.times))
     note("scaler", len(features.FEATURES) * 2, leaks.check_fitted(_scaler(config), panel, stop))
     names = (("train", 0, days[0]), ("valid", days[0], days[1]), ("test", days[1], len(panel.times)))

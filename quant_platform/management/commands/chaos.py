@@ -15,6 +15,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.ui.commands import number_in
 from quant_platform.chaos.faults import FAULTS, Fault
 from quant_platform.chaos.installation import Installation
 from quant_platform.chaos.runner import PROMISES, Report, named, run, sequence
@@ -29,7 +30,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--faults", type=int, default=8, metavar="N", help="how many faults in a row")
+        parser.add_argument(
+            "--faults", type=number_in(1, 1000), default=8, metavar="N", help="how many faults in a row"
+        )
         parser.add_argument("--seed", type=int, help="the same seed gives the same faults; random without")
         parser.add_argument("--only", action="append", metavar="NAME", choices=[fault.name for fault in FAULTS])
         parser.add_argument("--list", action="store_true", help="name the faults and end")

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.ui.commands import number_in
 from quant_platform.client.__main__ import rounds, sentence
 
 
@@ -17,13 +18,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("url", metavar="URL")
-        parser.add_argument("--rounds", type=int, default=5, help="medians of so many connections (default 5)")
-        parser.add_argument("--timeout", type=float, default=30.0, help="seconds (default 30)")
+        parser.add_argument(
+            "--rounds", type=number_in(1, 1000), default=5, help="medians of so many connections (default 5)"
+        )
+        parser.add_argument("--timeout", type=number_in(0.001, 3600.0), default=30.0, help="seconds (default 30)")
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, url: str, **options: Any) -> None:
-        if options["rounds"] < 1 or options["timeout"] <= 0:
-            raise CommandError("--rounds and --timeout are positive numbers")
         try:
             figures = rounds(url, options["rounds"], options["timeout"])
         except ValueError as error:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.ui.commands import number_in
 from quant_platform.demo import DEMO_REPLAY, prepare
 
 
@@ -18,7 +19,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--serve", action="store_true", help="serve the site afterwards")
         parser.add_argument("--no-training", action="store_true", help="leave everything ready but start nothing")
-        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--port", type=number_in(0, 65_535), default=settings.PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.ui.commands import number_in
 from quant_platform.supervisor.supervisor import Supervisor, services
 from quant_platform.supervisor.web import Web, can_share, listen
 
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         only = parser.add_mutually_exclusive_group()
         only.add_argument("--web", action="store_true", help="only the web processes")
         only.add_argument("--worker", action="store_true", help="only the workers")
-        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--port", type=number_in(0, 65_535), default=settings.PORT)
         parser.add_argument("--bind", default=settings.BIND)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from apps.marketdata.engine.bars import BarPanel
 from apps.marketdata.engine.features import ic
 from apps.marketdata.engine.features.compute import compute
+from apps.marketdata.engine.instants import instant
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -33,8 +34,8 @@ def label(horizon: int) -> str:
 
 def span(panel: BarPanel, start: date | None, end: date | None) -> slice:
     """Return the bars from ``start`` to ``end``, both included; refuses a span without bars."""
-    low = 0 if start is None else int(np.searchsorted(panel.times, np.datetime64(start, "ns"), "left"))
-    stop = None if end is None else np.datetime64(end, "ns") + np.timedelta64(1, "D")
+    low = 0 if start is None else int(np.searchsorted(panel.times, instant(start), "left"))
+    stop = None if end is None else instant(end) + np.timedelta64(1, "D")
     high = len(panel.times) if stop is None else int(np.searchsorted(panel.times, stop, "left"))
     if low >= high:
         raise Refusal("no_bars_in_span", EMPTY, field="start")

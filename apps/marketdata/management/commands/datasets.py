@@ -14,7 +14,7 @@ from apps.marketdata.presenters import dataset_document
 from apps.marketdata.selectors import dataset_by_name, dataset_list
 from apps.marketdata.services import dataset_label
 from apps.marketdata.services.labels import split_tags
-from apps.ui.commands import refusals_as_errors
+from apps.ui.commands import number_in, refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--search", default="", help="list: part of the name, title or source, or a symbol")
         parser.add_argument("--verdict", default="", choices=("", *Verdict.values), help="list: only of this quality")
         parser.add_argument("--user", default="", help="whose eyes and hands; without it the program's own")
-        parser.add_argument("--limit", type=int, default=100)
+        parser.add_argument("--limit", type=number_in(1, 10_000), default=100)
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         if options["action"] == "label":
             return self._print([self._label(user, options)], options["json"])
         found = dataset_list(user, search=options["search"], verdict=options["verdict"], tag=options["tag"])
-        return self._print(list(found[: max(1, options["limit"])]), options["json"])
+        return self._print(list(found[: options["limit"]]), options["json"])
 
     @staticmethod
     def _label(user: Any, options: dict[str, Any]) -> Dataset:

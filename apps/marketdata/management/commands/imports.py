@@ -13,7 +13,7 @@ from apps.marketdata.import_pages import import_document
 from apps.marketdata.management.reading import user_named
 from apps.marketdata.selectors import import_visible
 from apps.marketdata.services.import_jobs import import_order, import_recover
-from apps.ui.commands import refusals_as_errors
+from apps.ui.commands import number_in, refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             "--state", default="", choices=("", *map(str, ImportState)), help="list: only in this state"
         )
         parser.add_argument("--user", default="", help="whose eyes and hands; without it the program's own")
-        parser.add_argument("--limit", type=int, default=25)
+        parser.add_argument("--limit", type=number_in(1, 10_000), default=25)
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,9 +41,7 @@ class Command(BaseCommand):
                 import_order(job=job, order=options["action"], actor=user)
             found = [job]
         else:
-            found = list(
-                (rows.filter(state=options["state"]) if options["state"] else rows)[: max(1, options["limit"])]
-            )
+            found = list((rows.filter(state=options["state"]) if options["state"] else rows)[: options["limit"]])
         documents = [import_document(job) for job in found]
         if options["json"]:
             self.stdout.write(json.dumps({"imports": documents}, ensure_ascii=False))

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from apps.marketdata.quality_report import quality_report, report_csv, report_rows
 from apps.marketdata.scheduling import CHECK_ALL, EVERY_WEEK
 from apps.marketdata.tasks import check_all
+from apps.ui.commands import number_in
 
 EVERY = {"daily": "D", "weekly": "W", "monthly": "M"}
 
@@ -19,7 +20,7 @@ class Command(BaseCommand):
     help = "Print the quality report of a period, check all datasets now, or have that done regularly."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, default=30, help="length of the period")
+        parser.add_argument("--days", type=number_in(1, 36_500), default=30, help="length of the period")
         parser.add_argument("--check", action="store_true", help="check every dataset again first")
         parser.add_argument("--every", choices=(*EVERY, "never"), help="let the worker check every dataset this often")
         parser.add_argument("--csv", action="store_true", help="print CSV")

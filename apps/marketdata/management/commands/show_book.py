@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from apps.marketdata.engine.tape.view import BookAt, book_at
 from apps.marketdata.historical import parse_moment
 from apps.marketdata.selectors import dataset_by_name, dataset_tape
-from apps.ui.commands import refusals_as_errors
+from apps.ui.commands import number_in, refusals_as_errors
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("dataset")
         parser.add_argument("--symbol", default="", help="the first one without it")
         parser.add_argument("--time", default="", help="UTC, like 2012-06-21T15:00:00Z; the last event without it")
-        parser.add_argument("--levels", type=int, default=10)
+        parser.add_argument("--levels", type=number_in(1, 1000), default=10)
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.accounts.models import User
 from apps.monitoring.api_machinery import worker_document
 from apps.monitoring.selectors.workers import worker_list, worker_rows
 from apps.sessions.management.following import acting_user
+from apps.sessions.models import Worker
 from apps.sessions.services.workers import worker_drain
+from apps.ui.commands import refusals_as_errors
 
 ACTIONS = ("list", "drain", "undrain")
 
@@ -29,7 +32,12 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = acting_user(options["user"])
+        with refusals_as_errors():
+            rows = self._chosen(acting_user(options["user"]), options)
+        self._print(rows, options["json"])
+
+    def _chosen(self, user: User, options: dict[str, Any]) -> list[Worker]:
+        """Return the workers that are meant, drained or taken back where that is asked for."""
         rows = list(worker_list(user))
         if options["worker"]:
             rows = [row for row in rows if options["worker"] in {row.name, row.host}]
@@ -40,9 +48,13 @@ class Command(BaseCommand):
                 raise CommandError(f"{options['action']} needs the name or the host of a worker.")
             for row in rows:
                 worker_drain(worker=row, actor=user, draining=options["action"] == "drain")
+        return rows
+
+    def _print(self, rows: list[Worker], as_json: bool) -> None:
         documents = [worker_document(row) for row in worker_rows(rows)]
-        if options["json"]:
-            return self.stdout.write(json.dumps(documents, indent=2, ensure_ascii=False, default=str))
+        if as_json:
+            self.stdout.write(json.dumps(documents, indent=2, ensure_ascii=False, default=str))
+            return
         for one in documents:
             used = f"{len(one['sessions'])} of {one['slots']} slots"
             self.stdout.write(f"{one['name']:<32} {one['state']:<10} {used}  last beat {one['last_beat']:%H:%M:%S} UTC")
@@ -51,4 +63,3 @@ class Command(BaseCommand):
                 self.stdout.write(f"{'':<8}{slot['slot']}  session {slot['session_id']}  {slot['title']}  {size}")
         if not documents:
             self.stdout.write("No worker was heard of.")
-        return None

@@ -6,11 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from apps.marketdata.services.quotes import quotes_drop
 from apps.sessions.models import Session
 from apps.sessions.services.archiving import retain
+from apps.ui.commands import number_in
 
 
 class Command(BaseCommand):
@@ -22,11 +23,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--days", type=int, help="keep rows so many days (default: QP_RETENTION_EVENTS_DAYS; 0: for ever)"
+            "--days",
+            type=number_in(0, 36_500),
+            help="keep rows so many days (default: QP_RETENTION_EVENTS_DAYS; 0: for ever)",
         )
         parser.add_argument(
             "--quote-days",
-            type=int,
+            type=number_in(0, 36_500),
             help="keep raw quotes so many days (default: QP_RETENTION_QUOTES_DAYS; 0: for ever)",
         )
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -34,9 +37,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         days, quote_days, quiet = options["days"], options["quote_days"], options["json"]
-        for name, given in (("days", days), ("quote-days", quote_days)):
-            if given is not None and given < 0:
-                raise CommandError(f"--{name} must not be negative.")
 
         def told(what: str, session: Session, count: int) -> None:
             if not quiet:

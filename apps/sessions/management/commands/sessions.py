@@ -26,6 +26,7 @@ from apps.sessions.services.sessions import session_again, session_clone
 from apps.sessions.waiting import Queue, queue_of
 from apps.strategies.engine.overrides import parse_overrides
 from apps.strategies.engine.registry import strategy_type
+from apps.ui.commands import number_in
 from apps.ui.engine.refusal import Refusal
 
 NEW = ("clone", "again")
@@ -60,7 +61,7 @@ class Command(BaseCommand):
         parser.add_argument("action", nargs="?", default="list", choices=ACTIONS)
         parser.add_argument("session", nargs="*", type=int)
         parser.add_argument("--user", default="", help="who acts; the first administrator without")
-        parser.add_argument("--status", default="", help="only sessions in this state")
+        parser.add_argument("--status", default="", choices=["", *map(str, State)], help="only sessions in this state")
         parser.add_argument("--tag", default="", help="only sessions with this tag")
         parser.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="what clone or again changes"
@@ -70,13 +71,13 @@ class Command(BaseCommand):
         parser.add_argument("--tags", help="label: the tags, separated by commas; empty removes them")
         parser.add_argument("--notes", help="label: the notes; empty removes them")
         parser.add_argument("--yes", action="store_true", help="delete: do it, instead of showing what would go")
-        parser.add_argument("--limit", type=int, default=25)
+        parser.add_argument("--limit", type=number_in(1, 10_000), default=25)
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = acting_user(options["user"])
         if options["action"] == "list":
-            found = session_list(user, status=options["status"], tag=options["tag"])[: max(1, options["limit"])]
+            found = session_list(user, status=options["status"], tag=options["tag"])[: options["limit"]]
             queue = queue_of(found)
             return self._print([brief(row, queue) for row in found], options["json"])
         if not options["session"]:
@@ -144,6 +145,8 @@ class Command(BaseCommand):
             found = comparing.chosen_sessions(user, choice.ids)
         except Refusal as refusal:
             raise refused(refusal) from refusal
+        if not found:
+            raise CommandError("There is no session of such a number.")
         if as_json:
             return self.stdout.write(json.dumps(comparing.document(found, choice), ensure_ascii=False, default=str))
         tables = comparing.figure_rows(found) + [row for row in comparing.config_rows(found) if row.differs]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
+from apps.marketdata.engine.instants import instant
 from apps.strategies.engine.config import LearnedConfig
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -43,7 +44,7 @@ def split(config: LearnedConfig, panel: BarPanel, usable: NDArray[np.bool_]) -> 
     begin = int(np.argmax(usable))
 
     def index(day: object, default: int) -> int:
-        return default if day is None else int(np.searchsorted(times, np.datetime64(str(day), "ns")))
+        return default if day is None else int(np.searchsorted(times, instant(str(day))))
 
     found = Split(
         first=max(begin, index(config.train_start, begin)),
@@ -51,7 +52,7 @@ def split(config: LearnedConfig, panel: BarPanel, usable: NDArray[np.bool_]) -> 
         test=index(config.test_start, 0),
         end=len(times)
         if config.test_end is None
-        else int(np.searchsorted(times, np.datetime64(str(config.test_end), "ns"), "right")),
+        else int(np.searchsorted(times, instant(str(config.test_end)), "right")),
     )
     lengths = {
         "train_start": found.valid - found.first,
