@@ -149,14 +149,6 @@ def session_folder(session_id: int) -> Path:
     return Path(settings.VAR_DIR) / "sessions" / str(session_id)
 
 
-def queue_position(session: Session) -> int:
-    """Return how many waiting sessions come before this one."""
-    if session.status != State.QUEUED or session.queued_at is None:
-        return 0
-    earlier = Q(priority__gt=session.priority) | Q(priority=session.priority, queued_at__lt=session.queued_at)
-    return Session.objects.filter(earlier, status=State.QUEUED).count()
-
-
 def symbols_of(session: Session) -> Sequence[str]:
     """Return the symbols a session works on, as its configuration names them."""
     config = session.config

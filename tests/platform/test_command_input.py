@@ -36,7 +36,7 @@ ABSENT = "/nowhere/at/all"
         (["imports", "list", "--limit", "0"], "0 is no number from 1 to 10,000"),
         (["sessions", "list", "--limit", "-1"], "-1 is no number from 1 to 10,000"),
         (["sessions", "list", "--status", "happy"], "invalid choice: 'happy'"),
-        (["sessions", "compare", "9" * 40], "There is no session of such a number."),
+        (["sessions", "compare", "9" * 40, "--user", "alice"], "There is no session of such a number."),
         (["metric", "reward", "--limit", "many"], "many is no number from 1 to 10,000"),
         (["retention", "--days", "9" * 40], "is no number from 0 to 36,500"),
         (["quality_report", "--days", "0"], "0 is no number from 1 to 36,500"),
@@ -68,6 +68,15 @@ def test_a_name_that_nobody_has_can_be_unlocked():
     out = StringIO()
     call_command("people", "unlock", "nobody", stdout=out)
     assert out.getvalue() == "unlocked\n"
+
+
+def test_people_are_listed_in_words(alice):
+    out = StringIO()
+    call_command("people", "list", stdout=out)
+    assert out.getvalue().split(maxsplit=1) == [
+        "alice",
+        "ordinary       does not trade, risk low, 3 sessions at once\n",
+    ]
 
 
 def test_an_error_without_a_file_keeps_its_own_words():

@@ -96,6 +96,20 @@ def test_the_worked_examples_can_be_given_as_they_stand(name):
     assert (len(lines), len(made)) == (9, 3)
 
 
+def outline(document: Path) -> tuple[list[str], list[str]]:
+    """Return the levels of the headings and the commands of the fenced blocks, in their order."""
+    text = document.read_text(encoding="utf-8")
+    fences = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    commands = [line.partition(" #")[0].split() for fence in fences for line in fence.splitlines()]
+    return re.findall(r"^#+(?= )", prose, re.M), [" ".join(words[:3]) for words in commands if words]
+
+
+@pytest.mark.parametrize("name", ["README", "docs/user-guide", "docs/examples"])
+def test_the_chinese_document_has_the_parts_and_commands_of_the_english_one(name):
+    assert outline(BASE / f"{name}.zh.md") == outline(BASE / f"{name}.md")
+
+
 def test_ci_runs_the_readme_test_command():
     makefile = (BASE / "Makefile").read_text(encoding="utf-8")
     test, check = (makefile[makefile.index(f"\n{target}:") :].split("\n\n")[0] for target in ("test", "check"))

@@ -77,6 +77,13 @@ async def watched(count=1):
             await asyncio.sleep(0.01)
 
 
+async def eventually(holds):
+    """Wait until ``holds()`` is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
 async def close_code(ws):
     """Return the code the socket is closed with, and say like a server that it is."""
     message = await ws.receive_output(timeout=PATIENCE)

@@ -12,7 +12,9 @@ from apps.sessions.live import connection, painter, tailer
 from apps.sessions.models import LiveConnection, SessionEvent
 from tests.sessions.live_fixtures import make_session, points
 from tests.sessions.sockets import (
+    PATIENCE,
     close_code,
+    eventually,
     of_type,
     opened,
     said,
@@ -181,8 +183,7 @@ async def test_the_heartbeat_is_sent_and_answered(alice, settings):
     (mine,) = connection.connections.values()
     before = mine.last_activity
     await ws.send_json_to({"type": "pong"})
-    await asyncio.sleep(0.1)
-    assert mine.last_activity > before
+    await eventually(lambda: mine.last_activity > before)
     await ws.disconnect()
 
 
@@ -196,9 +197,9 @@ async def test_a_consumer_that_raises_leaves_nothing_behind(session, alice, monk
     monkeypatch.setattr(connection.Connection, "hear", broken)
     await ws.send_to(text_data="{}")
     with pytest.raises(RuntimeError):  # noqa: PT012 - whichever of the two sees it first
-        await ws.receive_output(timeout=2)
-        await ws.wait(timeout=2)
-    async with asyncio.timeout(5):
+        await ws.receive_output(timeout=PATIENCE)
+        await ws.wait(timeout=PATIENCE)
+    async with asyncio.timeout(PATIENCE):
         while await LiveConnection.objects.aexists():
             await asyncio.sleep(0.01)
     assert connection.connections == {}

@@ -27,11 +27,6 @@ def test_a_fee_by_share_adds_to_the_rate():
     assert Costs(rate=0.001, per_share=0.005).fee(100, 10.0, sell=False) == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize(("sell", "price"), [(False, 101.0), (True, 99.0)])
-def test_slippage_is_always_against_us(sell, price):
-    assert Costs(slippage=0.01).fill_price(100.0, sell=sell) == pytest.approx(price)
-
-
 def test_scaling_keeps_the_lot_and_multiplies_everything_else():
     twice = Costs(rate=0.001, minimum=5, sell_tax=0.0005, slippage=0.01, per_share=0.1, lot=100).scaled(2)
     assert twice == Costs(rate=0.002, minimum=10, sell_tax=0.001, slippage=0.02, per_share=0.2, lot=100, levies=2)

@@ -80,10 +80,6 @@ class Costs:
             quantity * price, quantity, sell, self.rate, self.per_share, self.minimum, self.sell_tax
         )  # fmt: skip
 
-    def fill_price(self, price: float, *, sell: bool) -> float:
-        """Return the price a market order gets where the market shows ``price``."""
-        return price * (1.0 - self.slippage) if sell else price * (1.0 + self.slippage)
-
     def scaled(self, factor: float) -> Costs:
         """Return these costs times ``factor`` (the lot stays): the stress test of a report."""
         return replace(

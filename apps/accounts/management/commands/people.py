@@ -50,7 +50,12 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(rows))
             return
         for row in rows:
-            self.stdout.write("  ".join(str(row[name]) for name in names))
+            may = "trades" if row["trading_enabled"] else "does not trade"
+            left = "" if row["is_active"] else ", closed"
+            self.stdout.write(
+                f"{row['username']:<24} {row['role']:<14} {may}, risk {row['risk_level']}, "
+                f"{row['max_concurrent_sessions']} sessions at once{left}"
+            )
 
     def unlock(self, options: dict[str, Any]) -> None:
         done = services.login_unlock(actor=None, username=options["username"])
