@@ -22,7 +22,7 @@ def scratch_database(server: str, word: str) -> Iterator[str]:
     try:
         connection = psycopg.connect(server, autocommit=True)
     except psycopg.ProgrammingError:  # its text would repeat the address, with the password in it
-        raise CommandError("--database is no address like postgres://user:password@host:5432/name.") from None
+        raise CommandError("--database is no address like postgres://user@host:5432/name.") from None
     except psycopg.OperationalError as error:
         raise CommandError(str(error).strip()) from error
     with connection as admin:
