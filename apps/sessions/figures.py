@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.sessions.engine.curves import Curves
 from apps.sessions.engine.downsample import lttb
@@ -104,7 +105,7 @@ def _subtitle(curves: Curves, name: str, look: Metric) -> str:
     if len(members) > 1:
         parts.append(_("thin lines: seeds, band: middle half"))
     if look.log and (count := sum(spikes(np.array(series.value)) for series in members.values())):
-        parts.append(_("%(count)s spikes") % {"count": count})
+        parts.append(ngettext("%(count)s spike", "%(count)s spikes", count) % {"count": count})
     return _(", ").join(parts)
 
 

@@ -24,7 +24,7 @@ from babel.messages.pofile import read_po, write_po
 ROOMS = ("ui", "accounts", "marketdata", "trading", "strategies", "sessions", "monitoring", "quant_platform")
 LOCALE = "zh_Hans"
 #: Folders of templates where a room has others than that of its name: pages of second factors, the frame of the admin.
-TEMPLATES = {"accounts": ("accounts", "mfa"), "ui": ("ui", "admin", "ninja")}
+TEMPLATES = {"accounts": ("accounts", "account", "mfa"), "ui": ("ui", "admin", "ninja")}
 Templatize = Callable[[str], str]
 #: Positions of (context, singular, plural) among the arguments of each call that marks text.
 KEYWORDS: dict[str, tuple[int | None, int, int | None]] = {
