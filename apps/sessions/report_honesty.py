@@ -218,7 +218,9 @@ def sweep_table(report: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     rows = {numbers.compact(y): row for y, row in zip(found["ys"], found["sharpe"], strict=True)}
     x, y = (parameter_title(report, found[axis]) for axis in ("x", "y"))
-    table: HeatTable = heat_table([numbers.compact(value) for value in found["xs"]], rows, corner=f"{y} \\ {x}")
+    own = (found["own"][0], found["own"][1])
+    heads = [numbers.compact(value) for value in found["xs"]]
+    table: HeatTable = heat_table(heads, rows, decimals=2, axes=(x, y), marked=own)
     best = found["best"]
     facts = [
         (_("This run"), f"{x} {numbers.compact(found['xs'][found['own'][0]])}, "

@@ -283,3 +283,13 @@ def test_days_become_numbers_together_as_they_do_alone(days, mixed):
 def test_values_and_places_must_be_as_many():
     with pytest.raises(ValueError, match="'short'"):
         line_chart([Series("short", [1, 2, 3], [1.0])], label="x").html()
+
+
+def test_a_heat_table_names_its_axes_and_frames_the_marked_cell():
+    table = heat_table(["2", "3"], {"9": [1.0, None], "12": [-1.0, 0.5]}, axes=("Fast", "Slow"), marked=(1, 1))
+    assert table.axes == ("Fast", "Slow")
+    assert [cell.css for _, cells in table.rows for cell in cells] == ["hu5", "", "hd5", "hu3 own"]
+    (turned,) = table.turned()
+    assert turned.axes == ("Slow", "Fast")
+    assert turned.rows[1][1][1].css == "hu3 own"
+    assert heat_table(["Jan"], {"2011": [1.0]}).turned()[0].axes is None

@@ -30,11 +30,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatTable:
-    """Head of each column, and rows of (head, cells); the last column may be a sum."""
+    """Head of each column, and rows of (head, cells); the last column may be a sum.
+
+    ``axes`` names what goes across and what goes down, where the heads alone do not tell.
+    """
 
     corner: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    axes: tuple[str, str] | None = None
 
     def turned(self) -> tuple[HeatTable, ...]:
         """Return it with rows and columns swapped, for the phone, in pieces of a phone's width."""
@@ -44,6 +48,7 @@ class HeatTable:
                 self.corner,
                 tuple(head for head, _ in piece),
                 tuple((column, tuple(cells[i] for _, cells in piece)) for i, column in enumerate(self.columns)),
+                self.axes and (self.axes[1], self.axes[0]),
             )
             for piece in pieces
         )
@@ -67,19 +72,24 @@ def heat_table(
     total_head: str = "",
     decimals: int = 1,
     scale: float | None = None,
+    axes: tuple[str, str] | None = None,
+    marked: tuple[int, int] | None = None,
 ) -> HeatTable:
     """Return a heat table of ``rows`` (head → one value a column; None shows ``·``).
 
     ``totals`` adds a last column in direction colour, headed ``total_head``. ``scale`` is the
-    value of the darkest cell; without one the largest absolute value of the rows.
+    value of the darkest cell; without one the largest absolute value of the rows. ``axes`` names columns and rows;
+    ``marked`` (column, row) is framed.
     """
     known = [abs(v) for values in rows.values() for v in values if v is not None and math.isfinite(v)]
     full = scale if scale is not None else max(known, default=0.0)
     made = []
-    for head, values in rows.items():
+    for at, (head, values) in enumerate(rows.items()):
         cells = [_cell(value, full, decimals, total=False) for value in values]
+        if marked is not None and marked[1] == at:
+            cells[marked[0]] = Cell(cells[marked[0]].text, f"{cells[marked[0]].css} own".strip())
         if totals is not None:
             cells.append(_cell(totals.get(head), full, decimals, total=True))
         made.append((head, tuple(cells)))
     heads = (*columns, total_head) if totals is not None else tuple(columns)
-    return HeatTable(corner, heads, tuple(made))
+    return HeatTable(corner, heads, tuple(made), axes)
