@@ -175,12 +175,16 @@ def compared(user: User | None, text: str) -> list[Compared]:
 
 
 def comparison(runs: Sequence[Compared]) -> list[dict[str, Any]]:
-    """Return a row a metric, the best of each marked where more or less is better."""
-    rows = []
+    """Return a row a metric, the best of each marked where more or less is better.
+
+    Money of several currencies has no best.
+    """
+    rows, mixed = [], len({run.report["currency"] for run in runs}) > 1
     for name in COMPARED if runs else ():
         term, values = GLOSSARY[name], [run.report["metrics"].get(name) for run in runs]
         known = [value for value in values if value is not None]
-        best = None if not term.better or len(known) < 2 else max(known) if term.better > 0 else min(known)
+        untold = not term.better or len(known) < 2 or (mixed and term.unit == "money")
+        best = None if untold else max(known) if term.better > 0 else min(known)
         cells = [
             {"text": shown(value, term.unit, run.report["currency"]), "best": value is not None and value == best}
             for run, value in zip(runs, values, strict=True)

@@ -148,3 +148,13 @@ def test_every_table_is_named_in_words_in_both_languages(page, session, document
     assert reverse("sessions:report_table", args=[session.pk, "cone", "csv"]) in text
     with translation.override("zh-hans"):
         assert all(report_tables.title_of(name) != title for name, title in report_tables.TITLES.items())
+
+
+def test_money_of_two_currencies_has_no_best(document, session):
+    other = {**document, "currency": "CNY", "metrics": {**document["metrics"], "fees": 1.0}}
+    two = [report_tables.Compared(session, document), report_tables.Compared(session, other)]
+    fees = next(row for row in report_tables.comparison(two) if row["name"] == "fees")
+    assert not any(cell["best"] for cell in fees["cells"])
+    same = [two[0], report_tables.Compared(session, {**other, "currency": document["currency"]})]
+    fees = next(row for row in report_tables.comparison(same) if row["name"] == "fees")
+    assert [cell["best"] for cell in fees["cells"]] == [False, True]

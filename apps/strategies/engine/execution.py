@@ -224,14 +224,14 @@ class Venue:
 
 def costs_of(config: StrategyConfig) -> Costs:
     """Return what the configuration says that trading and holding cost."""
-    chosen = {
-        "fixed": ("slippage", config.slippage_bp * 1e-4), "spread": ("spread", config.spread),
-        "volume_share": ("volume_impact", config.volume_impact), "square_root": ("root_impact", config.root_impact),
-    }.get(config.slippage)  # fmt: skip
-    costs = Costs(
-        rate=config.commission_bp * 1e-4, borrow=config.borrow_pct / 100.0, funding=config.funding_bp * 1e-4
+    models: dict[str, dict[str, Any]] = {
+        "fixed": {"slippage": config.slippage_bp * 1e-4}, "spread": {"spread": config.spread},
+        "volume_share": {"volume_impact": config.volume_impact}, "square_root": {"root_impact": config.root_impact},
+    }  # fmt: skip
+    return Costs(
+        rate=config.commission_bp * 1e-4, borrow=config.borrow_pct / 100.0, funding=config.funding_bp * 1e-4,
+        **models.get(config.slippage, {}),
     )  # fmt: skip
-    return costs if chosen is None else replace(costs, **dict([chosen]))
 
 
 def funding_stamps(times: NDArray[np.datetime64], frequency: str) -> NDArray[np.int64]:
@@ -261,7 +261,7 @@ def funding_told(part: BarPanel) -> Floats | None:
     length = np.diff(part.times).min() if len(part.times) > 1 else np.timedelta64(1, "D")
     if part.frequency == "1d" or length > np.timedelta64(FUNDING_HOURS, "h"):
         added = np.concatenate([np.zeros((len(added), 1)), added[:, :-1]], axis=1)
-    return np.where(known.any(axis=1)[:, None], added, np.nan)
+    return np.where(np.any(known, axis=1, keepdims=True), added, np.nan)
 
 
 def _age(part: BarPanel) -> NDArray[np.int64]:

@@ -59,7 +59,7 @@ def monte_carlo_trades(
     if len(closed) < 5:
         return None
     shares, rng = np.array([_made(t, equity, capital, first) for t in closed]), np.random.default_rng(seed)
-    curves = np.cumprod(1.0 + rng.choice(shares, (samples, len(shares))), axis=1)
+    curves = np.asarray(np.cumprod(1.0 + rng.choice(shares, (samples, len(shares))), axis=1), np.float64)
     curves = np.concatenate([np.ones((samples, 1)), curves], axis=1)
     peaks = np.maximum.accumulate(curves, axis=1)
     ends, falls = curves[:, -1] - 1.0, (curves / peaks - 1.0).min(axis=1)
