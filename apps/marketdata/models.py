@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.marketdata.engine.findings import MESSAGES
 from apps.marketdata.source_models import Source, SyncRun, SyncState, SyncTrigger
-from apps.marketdata.words import named
+from apps.marketdata.words import check_word, named
 
 
 class Adjustment(models.TextChoices):
@@ -178,7 +178,8 @@ class QualityFinding(models.Model):
         if self.check_name not in MESSAGES:
             return self.check_name
         fields = {key: named(str(self.params[key])).lower() for key in ("column", "columns") if key in self.params}
-        return gettext(MESSAGES[self.check_name]) % {**self.params, **fields}
+        kind = {"name": check_word(str(self.params["name"]))} if self.check_name == "more_like_this" else {}
+        return gettext(MESSAGES[self.check_name]) % {**self.params, **fields, **kind}
 
 
 class CalendarDay(models.Model):

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from apps.marketdata.quality_report import quality_report, report_csv
+from apps.marketdata.words import check_word
 from apps.ui.standalone import style_tag
 
 PERIODS = (7, 30, 90, 365)
@@ -30,6 +31,7 @@ def quality(request: HttpRequest) -> HttpResponse:
     if kind == "csv":
         return _file(report_csv(report), "text/csv", "csv")
     context = {"report": report, "days": days, "periods": PERIODS, "counts": dict(report.counts)}
+    context["kinds"] = [{**kind, "words": check_word(str(kind["check_name"]))} for kind in report.kinds]
     if kind == "html":
         context |= {"lines": report.lines, "style": style_tag()}
         return _file(render_to_string("marketdata/quality_file.html", context, request), "text/html", "html")

@@ -10,14 +10,17 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.utils.translation import override
 from django_q.models import Schedule
 
 from apps.marketdata import services
-from apps.marketdata.models import QualityCheck
+from apps.marketdata.engine.findings import MESSAGES
+from apps.marketdata.models import QualityCheck, QualityFinding
 from apps.marketdata.quality_report import quality_report
 from apps.marketdata.scheduling import CHECK_ALL
 from apps.marketdata.selectors import dataset_folder
 from apps.marketdata.tasks import check_all
+from apps.marketdata.words import CHECKS
 
 pytestmark = pytest.mark.django_db
 
@@ -77,3 +80,23 @@ def test_the_command_prints_and_schedules(builtin, capsys):
     call_command("quality_report", "--every", "never")
     assert Schedule.objects.get(func=CHECK_ALL).repeats == 0
     assert "us-daily-raw@1" in capsys.readouterr().out
+
+
+def test_every_check_has_words(client, builtin, alice):
+    assert set(CHECKS) == set(MESSAGES)
+    client.force_login(alice)
+    client.cookies["django_language"] = "zh-hans"
+    text = client.get("/data/quality/").content.decode()
+    assert "类似拆股的跳变" in text
+    assert "split_like_jump" in text
+    assert "类似拆股的跳变" in client.get("/data/quality/?format=html").content.decode()
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "price of zero"), ("zh-hans", "价格不大于零")])
+def test_findings_name_fields_and_kinds_in_the_readers_language(language, said):
+    finding = QualityFinding(check_name="non_positive_price", params={"column": "open, adj_close", "value": "0"})
+    rest = QualityFinding(check_name="more_like_this", params={"count": 3, "name": "non_positive_price"})
+    with override(language):
+        assert said in rest.message.lower()
+        assert ("adj. close" in finding.message) == (language == "en")
+        assert ("开盘" in finding.message) == (language != "en")
