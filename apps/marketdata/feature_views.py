@@ -49,6 +49,9 @@ def explorer(request: HttpRequest) -> HttpResponse:
             context |= shown(known) if known else {"pending": True}
     except Refusal as refusal:
         context |= {"fields": request.GET, "refusal": refusal_text(refusal), "refused_field": refusal.field}
+    named = context["fields"].get("dataset", "")
+    # A version, or one beyond those offered, stays what was asked about.
+    context["other"] = named if named not in {dataset.name for dataset in context["datasets"]} else ""
     return render(request, "marketdata/features.html", context)
 
 

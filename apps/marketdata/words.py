@@ -18,6 +18,8 @@ def field_words() -> dict[str, str]:
         "suspended": _("Suspended"), "traded": _("Traded (1) or suspended (0)"), "st": _("Special treatment (ST)"),
         "limit_up": _("Upper limit"), "limit_down": _("Lower limit"), "open_interest": _("Open interest"),
         "split_ratio": _("Split ratio"), "cash_dividend": _("Payout a share"), "bid": _("Bid"), "ask": _("Ask"),
+        "kind": _("Kind"), "side": _("Side"), "price": _("Price"), "size": pgettext("trade", "Size"), "id": _("Number"),
+        "bid_price": _("Bid price"), "ask_price": _("Ask price"),
         "funding": _("Funding rate"), "bid_size": _("Bid size"), "ask_size": _("Ask size"),
     }  # fmt: skip
 

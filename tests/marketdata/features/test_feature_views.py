@@ -76,6 +76,17 @@ def test_the_page_without_scripts_waits_itself(client, alice, dataset, here):
     assert "Distribution of the values" in page.content.decode()
 
 
+def test_the_version_asked_about_stays_chosen(client, alice, dataset, here):
+    client.force_login(alice)
+    for name, option in (
+        ("eight@1", "<option selected>eight@1</option>"),
+        ("eight", '<option value="eight" selected>'),
+    ):
+        text = client.get("/data/features/", {"dataset": name, "expression": "$close"}).content.decode()
+        assert option in text
+        assert text.count(" selected") == 1
+
+
 def test_the_page_asks_a_constant_number_of_queries(client, alice, dataset, here, django_assert_max_num_queries):
     client.force_login(alice)
     with django_assert_max_num_queries(12):
