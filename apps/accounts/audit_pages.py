@@ -15,10 +15,9 @@ from django.utils import timezone
 from apps.accounts.audit_chain import content
 from apps.accounts.models import AuditEntry, AuditLink, User
 from apps.accounts.permissions import require_permission
+from apps.ui.tables import harmless
 
 BATCH = 1_000
-#: A spreadsheet would run what begins with these.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def audit_list(user: User | None, given: Mapping[str, Any]) -> QuerySet[AuditEntry]:
@@ -82,9 +81,5 @@ def as_csv(rows: QuerySet[AuditEntry]) -> Iterator[str]:
     for row in _chained(rows):
         buffer = io.StringIO()
         cells = [json.dumps(row[name], ensure_ascii=False) if name == "details" else row[name] for name in names]
-        csv.writer(buffer).writerow([_harmless(cell) for cell in cells])
+        csv.writer(buffer).writerow([harmless(cell) for cell in cells])
         yield buffer.getvalue()
-
-
-def _harmless(cell: Any) -> Any:
-    return "'" + cell if isinstance(cell, str) and cell.startswith(FORMULA) else cell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,8 +27,9 @@ from apps.marketdata.feeds import feed_health
 from apps.marketdata.market_api import status_or_reason
 from apps.marketdata.models import Feed, FeedKind, LatestQuote
 from apps.marketdata.quotes import feed_visible, moment
+from apps.ui.tables import MOST_ROWS, csv_file
 
-PAGE_SIZE, FEEDS_SHOWN, MOST_LINES = 50, 8, 20_000
+PAGE_SIZE, FEEDS_SHOWN = 50, 8
 SORTS: Mapping[str, str] = {
     "symbol": "symbol", "last": "last", "change": "change", "volume": "volume", "amount": "amount", "age": "-time",
     "feed": "feed__name",
@@ -132,21 +132,18 @@ def board_rows(user: User, *, search: str = "", feed: str = "", sort: str = "") 
 
 
 def _csv(rows: QuerySet[LatestQuote]) -> HttpResponse:
-    """Return the whole filtered board, at most ``MOST_LINES`` rows of it."""
+    """Return the whole filtered board, at most ``MOST_ROWS`` rows of it."""
     head = ["symbol", "feed", "replay", "last", "prev_close", "volume", "amount", "time", "received", "age_s"]
     head += [f"{side}{level}{what}" for side in ("bid", "ask") for level in range(1, 6) for what in ("", "_size")]
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="quotes.csv"'
-    writer, now = csv.writer(response), time.time()
-    writer.writerow(head)
-    for row in rows[:MOST_LINES].iterator(1000):
-        line = Line(row, now)
-        book: list[Any] = []
-        for side in row.sides:
-            levels: list[Any] = [value for level in side for value in level]
-            book += levels + [""] * (10 - len(levels))
-        writer.writerow(
-            [row.symbol, row.feed.name, int(line.replay), row.last, row.prev_close, row.volume, row.amount,
-             moment(row.time), moment(row.received), round(line.age, 3), *book]
-        )  # fmt: skip
-    return response
+    now = time.time()
+    return csv_file("quotes.csv", head, (_cells(row, now) for row in rows[:MOST_ROWS].iterator(1000)))
+
+
+def _cells(row: LatestQuote, now: float) -> list[Any]:
+    line = Line(row, now)
+    book: list[Any] = []
+    for side in row.sides:
+        levels: list[Any] = [value for level in side for value in level]
+        book += levels + [""] * (10 - len(levels))
+    return [row.symbol, row.feed.name, int(line.replay), row.last, row.prev_close, row.volume, row.amount,
+            moment(row.time), moment(row.received), round(line.age, 3), *book]  # fmt: skip

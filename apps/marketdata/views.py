@@ -9,6 +9,7 @@ import numpy as np
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -27,6 +28,7 @@ from apps.marketdata.selectors import (
     dataset_editable,
     dataset_events,
     dataset_for_user,
+    dataset_list,
     dataset_versions,
     datasets_listed,
     finding_list,
@@ -48,6 +50,7 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 from apps.ui.npm_finder import available
 from apps.ui.refusals import refusal_text
+from apps.ui.tables import MOST_ROWS, csv_file
 
 PAGE_SIZE = 25
 #: Findings whose words lie beside each other over a chart.
@@ -61,13 +64,15 @@ TOO_MANY_ROWS = N_("%(dataset)s has %(rows)s rows. Choose a symbol, or use the f
 @require_safe
 @login_required
 def datasets(request: HttpRequest) -> HttpResponse:
-    """The catalogue: searched, filtered and sorted by the URL."""
+    """The catalogue: searched, filtered and sorted by the URL; ``?format=csv`` gives the same rows as a file."""
     query = request.GET
     filters: dict[str, Any] = {
         name: query.get(name, "").strip()[:64] for name in ("search", "verdict", "frequency", "tag", "sort")
     }
     if filters["sort"].lstrip("-") not in SORTS:
         filters["sort"] = "name"
+    if query.get("format") == "csv":
+        return _csv(dataset_list(signed_in(request), **filters))
     page = Paginator(datasets_listed(signed_in(request), **filters), PAGE_SIZE).get_page(query.get("page"))
     context = {
         "page": page, "filters": filters, "verdicts": Verdict.choices, "frequencies": Frequency.choices,
@@ -75,6 +80,20 @@ def datasets(request: HttpRequest) -> HttpResponse:
         "filtered": any(filters[name] for name in ("search", "verdict", "frequency", "tag")),
     }  # fmt: skip
     return render(request, "marketdata/list.html", context)
+
+
+def _csv(rows: QuerySet[Dataset]) -> HttpResponse:
+    header = (
+        "id", "name", "version", "title", "content", "verdict", "rows", "symbols", "start", "end", "frequency",
+        "adjustment", "currency", "source", "licence", "content_hash", "owner", "tags",
+    )  # fmt: skip
+    lines = (
+        (row.pk, row.name, row.version, row.title, row.content, row.verdict, row.rows, row.symbol_count, row.start,
+         row.end, row.frequency, row.adjustment, row.currency, row.source, row.licence, row.content_hash, row.owner,
+         row.tags)
+        for row in rows[:MOST_ROWS]
+    )  # fmt: skip
+    return csv_file("datasets.csv", header, lines)
 
 
 @require_safe

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -24,6 +22,7 @@ from apps.sessions.selectors import session_for_user, session_list
 from apps.strategies.engine.config_allocation import PERIODIC
 from apps.strategies.forms import config_rows
 from apps.ui.standalone import style_tag
+from apps.ui.tables import csv_file
 
 PAGE = 25
 #: Type of strategy -> (field, values) whose parameters can be swept and walked forward.
@@ -136,7 +135,7 @@ def report_table(request: HttpRequest, pk: int, name: str, form: str) -> HttpRes
     if form == "json":
         return JsonResponse({"name": name, "rows": rows})
     header = list(dict.fromkeys(key for row in rows for key in row))
-    return _csv(f"session-{pk}-{name}.csv", header, ([row.get(key) for key in header] for row in rows))
+    return csv_file(f"session-{pk}-{name}.csv", header, ([row.get(key) for key in header] for row in rows))
 
 
 @require_safe
@@ -156,21 +155,12 @@ def report_compare(request: HttpRequest) -> HttpResponse:
     return render(request, "sessions/report_compare.html", context)
 
 
-def _csv(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponse:
-    answer = HttpResponse(content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    writer = csv.writer(answer)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return answer
-
-
 @require_safe
 @login_required
 def trades_csv(request: HttpRequest, pk: int) -> HttpResponse:
     _session, document = _load(request, pk)
     rows = ([trade[column] for column in TRADE_COLUMNS] for trade in document["trades"])
-    return _csv(f"session-{pk}-trades.csv", TRADE_COLUMNS, rows)
+    return csv_file(f"session-{pk}-trades.csv", TRADE_COLUMNS, rows)
 
 
 @require_safe
@@ -180,7 +170,7 @@ def equity_csv(request: HttpRequest, pk: int) -> HttpResponse:
     series = document["series"]
     columns = ("times", "equity", "benchmark", "cash")
     rows = zip(*(series[column] for column in columns), strict=True)
-    return _csv(f"session-{pk}-equity.csv", ("time", *columns[1:]), rows)
+    return csv_file(f"session-{pk}-equity.csv", ("time", *columns[1:]), rows)
 
 
 @require_safe

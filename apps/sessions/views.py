@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -18,6 +19,7 @@ from django_htmx.http import HttpResponseClientRefresh, HttpResponseStopPolling
 from apps.accounts.identity import signed_in
 from apps.accounts.permissions import has_permission
 from apps.sessions import pages
+from apps.sessions.api_documents import session_document
 from apps.sessions.engine.states import FINAL, ON_A_WORKER, Command
 from apps.sessions.figures import curves_document
 from apps.sessions.limits import MOST, given_limits
@@ -25,7 +27,14 @@ from apps.sessions.live.partials import FRAGMENTS, fragments
 from apps.sessions.logs import PAGE_LINES, LogLines, log_path
 from apps.sessions.models import Kind, Session, Status
 from apps.sessions.presenters import buttons_of
-from apps.sessions.selectors import session_for_user, sessions_listed, strategies_seen, tags_seen, waiting_seen
+from apps.sessions.selectors import (
+    session_for_user,
+    session_list,
+    sessions_listed,
+    strategies_seen,
+    tags_seen,
+    waiting_seen,
+)
 from apps.sessions.services.commands import give
 from apps.sessions.services.sessions import session_clone, session_create
 from apps.strategies.models import StrategyVersion
@@ -33,6 +42,7 @@ from apps.strategies.selectors import strategy_visible
 from apps.ui.engine.refusal import Refusal
 from apps.ui.npm_finder import available
 from apps.ui.refusals import refusal_text
+from apps.ui.tables import MOST_ROWS, csv_file
 
 PAGE_SIZE = 25
 #: Fields a page may post for a run; the service checks their values.
@@ -56,9 +66,12 @@ POSTED = {*RUN_FIELDS, *MOST, "version", "kind"}
 @require_safe
 @login_required
 def sessions(request: HttpRequest) -> HttpResponse:
-    """The list: the whole page, or its table alone for htmx."""
+    """The list: the whole page, its table alone for htmx, or the same rows as CSV."""
     user, filters = signed_in(request), filters_of(request)
-    found = sessions_listed(user, **{**filters, "sort": filters["sort"] or "-id"})
+    asked = {**filters, "sort": filters["sort"] or "-id"}
+    if request.GET.get("format") == "csv":
+        return _csv(session_list(user, **asked))
+    found = sessions_listed(user, **asked)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "page": page,
@@ -70,6 +83,16 @@ def sessions(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return render(request, "sessions/partials/table.html", context)
     return render(request, "sessions/list.html", context | _list_head(user))
+
+
+def _csv(rows: QuerySet[Session]) -> HttpResponse:
+    columns = (
+        "id", "title", "kind", "status", "reason_code", "strategy_id", "version", "dataset", "owner", "created",
+        "started_at", "finished_at", "seconds_used", "progress", "result_return", "result_sharpe", "out_of_sample", "tags",
+    )  # fmt: skip
+    documents = map(session_document, rows[:MOST_ROWS])
+    lines = (document | {"tags": " ".join(document["tags"])} for document in documents)
+    return csv_file("sessions.csv", columns, (map(line.get, columns) for line in lines))
 
 
 def filters_of(request: HttpRequest) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +23,7 @@ from apps.strategies.forms import ConfigForm, config_form, config_rows, entered,
 from apps.strategies.models import Stage, Strategy
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
+from apps.ui.tables import MOST_ROWS, csv_file
 
 PAGE = 25
 #: Datasets offered as a benchmark; a name can be typed as well.
@@ -57,50 +57,16 @@ def strategies(request: HttpRequest) -> HttpResponse:
 
 
 def _csv(rows: Any) -> HttpResponse:
-    answer = HttpResponse(content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="strategies.csv"'
-    writer = csv.writer(answer)
-    writer.writerow(
-        [
-            "id",
-            "name",
-            "type",
-            "stage",
-            "version",
-            "active",
-            "sessions",
-            "return",
-            "sharpe",
-            "best_session",
-            "runs_on_unseen_data",
-            "mean_return",
-            "volatility",
-        ]
-    )
-    for row in rows[:10_000]:
-        writer.writerow(
-            [
-                row.pk,
-                _safe(row.name),
-                row.type,
-                row.stage,
-                row.version_number,
-                row.active_sessions,
-                row.total_sessions,
-                row.best_return,
-                row.best_sharpe,
-                row.best_session,
-                row.counted_runs,
-                row.mean_return,
-                row.mean_volatility,
-            ]
-        )
-    return answer
-
-
-def _safe(text: str) -> str:
-    """Keep a spreadsheet from taking a name for a formula."""
-    return "'" + text if text[:1] in "=+-@\t\r" else text
+    header = (
+        "id", "name", "type", "stage", "version", "active", "sessions", "return", "sharpe", "best_session",
+        "runs_on_unseen_data", "mean_return", "volatility",
+    )  # fmt: skip
+    lines = (
+        (row.pk, row.name, row.type, row.stage, row.version_number, row.active_sessions, row.total_sessions,
+         row.best_return, row.best_sharpe, row.best_session, row.counted_runs, row.mean_return, row.mean_volatility)
+        for row in rows[:MOST_ROWS]
+    )  # fmt: skip
+    return csv_file("strategies.csv", header, lines)
 
 
 @require_safe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import pytest
@@ -70,6 +72,16 @@ def test_the_list_keeps_search_filter_and_sort_in_the_url(client, builtin, alice
 def test_an_empty_catalogue_says_what_to_do(client, db, var_dir, alice):
     client.force_login(alice)
     assert "There is no data yet." in page(client, "list").content.decode()
+
+
+def test_the_list_is_a_file_of_what_one_sees_and_filters(client, builtin, hers, alice, bob):
+    client.force_login(alice)
+    text = page(client, "list", format="csv", search="hers").content.decode()
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["name"], row["rows"], row["symbols"], row["owner"]) == ("hers", "40", "1", "alice")
+    assert row["content_hash"] == hers.content_hash
+    client.force_login(bob)
+    assert "hers" not in page(client, "list", format="csv").content.decode()
 
 
 def test_the_list_costs_the_same_queries_however_long(client, builtin, alice, django_assert_max_num_queries):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from datetime import timedelta
@@ -12,7 +14,7 @@ from django.utils import timezone
 
 from apps.accounts.models import AuditEntry
 from apps.sessions.live.curves import forget_all
-from apps.sessions.models import Attempt, Checkpoint, Session
+from apps.sessions.models import Attempt, Checkpoint, Session, SessionTag
 from apps.sessions.services.workers import beat
 from tests.sessions.live_fixtures import make_session, make_version, points, say
 
@@ -282,6 +284,19 @@ def test_the_list_filters_sorts_and_keeps_both_in_the_address(page, alice):
     assert re.findall(r'class="b" href="[^"]*">(\w+)</a>', text) == ["Beta", "Alpha"]
     assert "Gamma" not in re.sub(r"<select.*?</select>", "", text, flags=re.DOTALL)
     assert body(page.get(url("list") + "?kind=backtest")).count('id="session-row-') == 1
+
+
+def test_the_list_is_a_file_of_what_one_sees_and_filters(page, alice, bob, django_assert_max_num_queries):
+    make_session(bob, name="Hers")
+    for name in ("First", "=Second", "Third"):
+        session = make_session(alice, name=name, status="completed", result_return=-0.25)
+        SessionTag.objects.bulk_create(SessionTag(session=session, name=tag) for tag in ("good", "old"))
+    make_session(alice, name="Fourth", status="failed")
+    with django_assert_max_num_queries(8):
+        answer = page.get(url("list"), {"format": "csv", "status": "completed", "sort": "id"})
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+    assert [row["title"].split(",")[0] for row in rows] == ["First", "'=Second", "Third"]
+    assert (rows[0]["result_return"], rows[0]["tags"], rows[0]["owner"]) == ("-0.25", "good old", "alice")
 
 
 def test_the_list_says_why_a_session_waits(page, alice, settings):
