@@ -20,7 +20,6 @@ from apps.strategies.engine.gallery import EXAMPLES
 from apps.strategies.models import Strategy, StrategyVersion
 from apps.strategies.services import strategy_create
 
-FIXTURES = ("demo_users", "cost_schedules")
 #: The built-in dataset whose bars come as quotes.
 DEMO_REPLAY = "us-daily-adjusted"
 #: The example whose training runs when the page opens, long enough to be watched.
@@ -42,9 +41,8 @@ class Demo:
 def prepare(*, training: bool = True) -> Demo:
     """Make the installation ready for a try-out; what exists already is left as it is."""
     call_command("migrate", verbosity=0)
-    for name in FIXTURES:
-        if name != "demo_users" or not User.objects.filter(username="demo").exists():
-            call_command("loaddata", name, verbosity=0)
+    if not User.objects.filter(username="demo").exists():
+        call_command("loaddata", "demo_users", verbosity=0)
     load_builtin_catalogue()
     password = demo_password()
     user = get_user_model().objects.get(username="demo")

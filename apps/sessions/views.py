@@ -88,7 +88,8 @@ def sessions(request: HttpRequest) -> HttpResponse:
 def _csv(rows: QuerySet[Session]) -> HttpResponse:
     columns = (
         "id", "title", "kind", "status", "reason_code", "strategy_id", "version", "dataset", "owner", "created",
-        "started_at", "finished_at", "seconds_used", "progress", "result_return", "result_sharpe", "out_of_sample", "tags",
+        "started_at", "finished_at", "seconds_used", "progress", "result_return", "result_sharpe", "out_of_sample",
+        "tags",
     )  # fmt: skip
     documents = map(session_document, rows[:MOST_ROWS])
     lines = (document | {"tags": " ".join(document["tags"])} for document in documents)

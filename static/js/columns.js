@@ -25,6 +25,7 @@
       if (at <= named || head.querySelector(".vh")) return;
       const label = document.createElement("label");
       const tick = Object.assign(document.createElement("input"), { type: "checkbox", checked: !hidden.has(at) });
+      tick.setAttribute("form", ""); // It is no filter of the form around it.
       tick.addEventListener("change", () => {
         hidden[tick.checked ? "delete" : "add"](at);
         localStorage.setItem(key, JSON.stringify([...hidden]));

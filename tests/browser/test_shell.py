@@ -206,3 +206,41 @@ def test_before_log_in_the_page_has_languages_and_themes(make_page, axe):
     expect(page.locator("html")).to_have_attribute("lang", "en")
     page.locator(".thm button").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+SESSIONS = """
+from apps.accounts.models import User
+from tests.sessions.live_fixtures import make_session
+make_session(User.objects.get(username="alice"), name="Columns to choose", status="completed")
+"""
+
+
+def test_a_reader_chooses_the_columns_of_a_list_and_it_remembers(server, page):
+    server.manage(code=SESSIONS)
+    page.goto("/sessions/")
+    heads = page.locator("#session-table thead th:visible")
+    count = heads.count()
+    page.get_by_text("Columns", exact=True).click()
+    choices = page.locator("[data-columns] label")
+    expect(choices.first).to_have_text("State")  # What a row is cannot be hidden.
+    page.get_by_label("Sharpe", exact=True).uncheck()
+    page.get_by_label("Created", exact=True).uncheck()
+    expect(heads).to_have_count(count - 2)
+    row = page.locator("#session-table tbody tr").first
+    expect(row.locator("td:visible")).to_have_count(count - 2)
+    page.reload()
+    expect(heads).to_have_count(count - 2)
+    # Rows that come later are cut like the others.
+    page.evaluate("htmx.trigger('#session-table', 'every 15s'); htmx.ajax('GET', '/sessions/', '#session-table')")
+    expect(row.locator("td:visible")).to_have_count(count - 2)
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("Sharpe", exact=True).check()
+    expect(heads).to_have_count(count - 1)
+    assert page.evaluate("localStorage.getItem('columns:sessions')").count(",") == 0
+
+
+def test_what_another_program_left_under_the_name_of_a_list_hides_nothing(page):
+    page.add_init_script("localStorage.setItem('columns:datasets', '{not json')")
+    page.goto("/data/")
+    expect(page.locator("#datasets thead th").first).to_be_visible()
+    expect(page.locator("[data-columns] label").first).to_be_attached()

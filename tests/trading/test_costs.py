@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from django.core.management import call_command
 
 from apps.trading.engine.costs import Costs
-from apps.trading.models import CostSchedule
-from apps.trading.selectors import cost_schedules, costs_by_code
 from apps.ui.engine.refusal import Refusal
 
 
@@ -51,8 +48,8 @@ def test_costs_that_make_no_sense_are_refused(wrong):
     assert next(iter(wrong)) in str(refused.value)
 
 
-def test_basis_points_become_fractions_and_back_to_json():
-    costs = Costs.from_bp(2.6, minimum=5, sell_tax_bp=5, slippage_bp=1, lot=100)
+def test_costs_are_written_whole():
+    costs = Costs(rate=0.00026, minimum=5, sell_tax=0.0005, slippage=0.0001, lot=100)
     assert costs.document() == pytest.approx(
         {
             "rate": 0.00026,
@@ -69,45 +66,6 @@ def test_basis_points_become_fractions_and_back_to_json():
             "root_impact": 0,
         }
     )
-
-
-@pytest.mark.django_db
-class TestSchedules:
-    @pytest.fixture(autouse=True)
-    def schedules(self):
-        call_command("loaddata", "cost_schedules", verbosity=0)
-
-    def test_each_names_its_source_in_both_languages(self):
-        assert cost_schedules().count() >= 5
-        for schedule in cost_schedules():
-            schedule.full_clean()
-            assert schedule.source
-            assert schedule.name_zh
-            assert str(schedule) == schedule.name
-
-    def test_loading_twice_changes_nothing(self):
-        before = list(CostSchedule.objects.values())
-        call_command("loaddata", "cost_schedules", verbosity=0)
-        assert list(CostSchedule.objects.values()) == before
-
-    def test_a_shares_cost_what_the_exchange_asks(self):
-        costs = costs_by_code("cn-a-shares")
-        assert costs.fee(100, 10.0, sell=False) == 5.0
-        assert costs.fee(100_000, 10.0, sell=True) == pytest.approx(1_000_000 * (0.00026 + 0.0005))
-        assert costs.lot == 100
-
-    def test_an_unknown_schedule_is_refused_and_the_known_are_named(self):
-        with pytest.raises(Refusal) as refused:
-            costs_by_code("moon")
-        assert "cn-a-shares" in str(refused.value)
-
-    def test_the_admin_lists_them(self, client, root):
-        root.is_staff = root.is_superuser = True
-        root.save()
-        client.force_login(root)
-        page = client.get("/admin/trading/costschedule/?q=A-shares")
-        assert page.status_code == 200
-        assert b"cn-a-shares" in page.content
 
 
 def test_what_holding_costs_is_scaled_too_and_only_funding_may_be_received():

@@ -21,7 +21,7 @@ def test_numbers_and_other_texts_stay_as_they_are(cell):
 
 
 def test_the_file_has_a_line_for_the_header_and_for_each_row():
-    answer = csv_file("runs.csv", ("name", "return"), [("a, \"b\"\n", -0.5), ("=c", None)])
+    answer = csv_file("runs.csv", ("name", "return"), [('a, "b"\n', -0.5), ("=c", None)])
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert answer["Content-Disposition"] == 'attachment; filename="runs.csv"'
     rows = list(csv.reader(io.StringIO(answer.content.decode(), newline="")))

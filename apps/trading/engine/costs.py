@@ -59,21 +59,6 @@ class Costs:
         if self.slippage >= 1:
             raise Refusal("bad_costs", N_("%(name)s must lie below 100 %%."), name="slippage")
 
-    @classmethod
-    def from_bp(
-        cls,
-        commission_bp: float = 0.0,
-        *,
-        minimum: float = 0.0,
-        sell_tax_bp: float = 0.0,
-        slippage_bp: float = 0.0,
-        lot: int = 1,
-    ) -> Costs:
-        """Build costs from basis points, as people enter them."""
-        return cls(
-            rate=commission_bp * BP, minimum=minimum, sell_tax=sell_tax_bp * BP, slippage=slippage_bp * BP, lot=lot
-        )
-
     def fee(self, quantity: float, price: float, *, sell: bool) -> float:
         """Return what an order of ``quantity`` shares filled at ``price`` pays, in money."""
         return order_fee(
