@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import types
 from datetime import timedelta
 
@@ -9,10 +12,12 @@ import pytest
 from django.db import connection
 from django.db.utils import OperationalError
 from django.utils import timezone
+from prometheus_client import generate_latest
 
 from apps.marketdata.models import Feed
 from apps.monitoring import health
 from apps.monitoring.engine import resources as machine
+from apps.monitoring.metrics import counted
 from apps.monitoring.selectors import system
 from apps.monitoring.templatetags.monitoring import time_left
 from apps.sessions.models import Session, SessionEvent, Worker
@@ -100,6 +105,15 @@ def test_metrics_are_for_this_machine_when_there_is_no_token(client, alice, make
     assert "django_http_requests" in text
     age = float(next(line for line in text.splitlines() if line.startswith("quant_queue_age_seconds ")).split()[1])
     assert 90 <= age < 120
+
+
+def test_a_process_that_has_just_come_counts_nothing_yet(tmp_path, monkeypatch):
+    """Its file is there before it has a size; the scrape at that moment must not fail."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    count = 'from prometheus_client import Counter; Counter("clicks", "Clicks.").inc(3)'
+    subprocess.run([sys.executable, "-c", count], env=os.environ, check=True)
+    (tmp_path / "counter_999999.db").touch()
+    assert b"clicks_total 3.0" in generate_latest(counted())
 
 
 @pytest.mark.parametrize(
