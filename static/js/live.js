@@ -23,7 +23,7 @@
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     cursors.forEach((after, id) => { url.searchParams.append("session", id); url.searchParams.append("after", after); });
     const view = document.querySelector("[data-live-view]");
-    url.searchParams.set("view", view ? view.dataset.liveView + (view.dataset.liveView.startsWith("detail") && !window.uPlot ? "-svg" : "") : "none");
+    url.searchParams.set("view", view ? view.dataset.liveView + (document.getElementById("session-curves") && !window.uPlot ? "-svg" : "") : "none");
     if (document.querySelector("[data-live-quotes]")) url.searchParams.set("quotes", "1");
     url.searchParams.set("language", document.documentElement.lang.toLowerCase());
     return url;
@@ -52,6 +52,7 @@
     cursors.set(frame.session, frame.seq);
     tell(frame.reset ? "reset" : "points", frame);
     if (FINAL_STATES.includes(frame.status)) forget(frame.session);
+    if (!cursors.size) document.querySelectorAll(".livebar").forEach((bar) => { bar.hidden = true; });
   }
 
   function receive(event) {

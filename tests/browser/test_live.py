@@ -13,7 +13,7 @@ MAKE = """
 from apps.accounts.models import User
 from tests.sessions.live_fixtures import make_session, make_version, points, say
 owner = User.objects.get(username="{user}")
-session = make_session(owner, name="{name}", status="{status}", progress=0.2,
+session = make_session(owner, name="{name}", status="{status}", kind="{kind}", progress=0.2,
     progress_info={{"done": 2, "total": 10, "unit": "episode", "rate": 50.0}})
 for step in range(1, 40):
     say(session, points(step, reward=float(step % 7), epsilon=1.0 / step, valid_sharpe=step / 40))
@@ -42,9 +42,10 @@ def running(server):
     """Return a function that makes a session of its own for a test."""
     made = []
 
-    def make(user="alice", status="running"):
+    def make(user="alice", status="running", kind="training"):
         made.append(user)
-        return int(server.manage(code=MAKE.format(user=user, name=f"Live {len(made)}", status=status)).split()[-1])
+        code = MAKE.format(user=user, name=f"Live {len(made)}", status=status, kind=kind)
+        return int(server.manage(code=code).split()[-1])
 
     return make
 
@@ -173,6 +174,22 @@ def test_without_the_chart_library_the_servers_drawings_are_pushed(page, running
     tell(pk, 40, epsilon=0.125)
     expect(exploration(page)).to_have_text("0.125")
     expect(page.locator('[data-curve="loss"] svg').first).to_be_visible()
+
+
+END = """
+from apps.sessions.services.log import append
+append({pk}, {{"status": "completed", "result": {{}}, "resources": {{}}}}, attempt=1, changes={{"status": "completed"}})
+"""
+
+
+@pytest.mark.parametrize("kind", ["training", "backtest"])
+def test_a_run_that_ends_before_our_eyes_is_no_longer_said_to_be_live(server, page, running, kind):
+    pk = running(kind=kind)
+    page.goto(f"/sessions/{pk}/")
+    expect(page.locator("[data-live-word]")).to_have_text("Updating live")
+    server.manage(code=END.format(pk=pk))
+    expect(page.locator("#session-status")).to_contain_text("Completed")
+    expect(page.locator(".livebar")).to_be_hidden()
 
 
 def test_pausing_changes_state_and_buttons_in_place(page, running):
