@@ -163,7 +163,7 @@ def test_without_scripts_the_page_reads_with_the_servers_drawings(make_page, run
     expect(page.locator("#session-progress")).to_contain_text("episode 2 of 10")
     expect(page.locator("#act-pause")).to_be_visible()
     page.locator("#act-cancel").click()
-    expect(page.locator("h2")).to_contain_text("Cancel session")
+    expect(page.locator("h1")).to_contain_text("Cancel session")
 
 
 def test_without_the_chart_library_the_servers_drawings_are_pushed(page, running, tell):
