@@ -68,7 +68,7 @@ def test_symbols_in_several_pieces_are_named_in_their_order():
 
 def test_days_and_instants_are_iso_texts():
     days = pa.table({"time": pa.array([0, 366]).cast(pa.int32()).view(pa.date32())})
-    assert json_columns(with_texts(days)) == '{"time": ["1970-01-01", "1971-01-02"]}'
+    assert json_columns(with_texts(days)) == '{"time": ["1970-01-01","1971-01-02"]}'
     assert json_columns(days) == json_columns(with_texts(days))
     assert json.loads(json_columns(pa.table({"time": pa.array([None, 0], pa.int32()).view(pa.date32())[:0]}))) == {
         "time": []

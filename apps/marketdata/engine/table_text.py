@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 WORTH_PACKING, SAMPLE, MOST_SHARE = 500_000, 2**14, 0.7
 #: From here on Arrow writes whole numbers with an exponent.
 EXPONENT_FROM = 1e10
-COMMA, QUOTED = ", ", '", "'
+COMMA, QUOTED = ",", '","'
 
 
 def with_texts(table: pa.Table) -> pa.Table:
