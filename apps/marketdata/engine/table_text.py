@@ -55,7 +55,7 @@ def _values(column: pa.ChunkedArray) -> str:
     elif pa.types.is_temporal(column.type) and len(column) and not column.null_count:
         return f'"{_joined(_iso(column).combine_chunks(), QUOTED)[0]}"'  # nothing in them has to be escaped
     else:
-        return json.dumps(column.to_pylist())[1:-1]
+        return json.dumps(column.to_pylist(), separators=(",", ":"))[1:-1]
     return _joined(texts.combine_chunks())[0]
 
 
