@@ -62,6 +62,18 @@ def exploration(page):
     return page.locator('[data-curve="epsilon"] [data-last]')
 
 
+def listening(page, path: str) -> None:
+    """Open a page and wait until its live line is heard."""
+    heard = []
+    page.on("websocket", lambda line: line.on("framereceived", heard.append))
+    page.goto(path)
+    for _ in range(600):  # half a minute
+        if heard:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the live line says nothing")
+
+
 def drawn(page):
     expect(page.locator('[data-curve="loss"] canvas')).to_be_visible()
 
@@ -213,8 +225,7 @@ def test_cancelling_asks_in_a_dialog_and_leaves_on_no(page, running):
 
 
 def test_a_notice_appears_as_a_toast_on_any_page(page, server):
-    page.goto("/strategies/")
-    page.wait_for_timeout(1500)
+    listening(page, "/strategies/")
     server.manage(
         code="""
 from apps.accounts.models import User
@@ -228,8 +239,7 @@ notify(User.objects.get(username="alice"), "session.failed", "error", "/sessions
 
 def test_the_list_moves_by_itself(page, running, tell):
     pk = running()
-    page.goto("/sessions/")
-    page.wait_for_timeout(1500)
+    listening(page, "/sessions/")
     tell(pk, 40, progress=0.75)
     expect(page.locator(f"#session-row-{pk} progress")).to_have_attribute("value", "75")
 
