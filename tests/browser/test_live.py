@@ -65,7 +65,7 @@ def exploration(page):
 def listening(page, path: str) -> None:
     """Open a page and wait until its live line is heard."""
     heard = []
-    page.on("websocket", lambda line: line.on("framereceived", heard.append))
+    page.on("websocket", lambda line: line.on("framereceived", lambda frame: heard.append(frame)))
     page.goto(path)
     for _ in range(600):  # half a minute
         if heard:
