@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 
 #: Rows of a list that a file holds at most.
-MOST_ROWS = 10_000
+MOST_ROWS = 20_000
 #: What a text begins with that a spreadsheet takes for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

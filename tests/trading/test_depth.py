@@ -82,7 +82,7 @@ class TestModels:
         assert lost_in(self.room(volume_impact=9.0), 0, 1, 1e9, 10.0) == MOST
 
     def test_an_unknown_volume_counts_as_all_taken(self):
-        room = room_of(Depth.of(self.VOLUME * np.nan_to_num(np.nan) + [[1, 1, np.nan, 0]], self.CLOSE),
+        room = room_of(Depth.of([[1.0, 1.0, np.nan, 0.0]], self.CLOSE),
                        Costs(volume_impact=0.1), Options(), (1, 4))  # fmt: skip
         assert lost_in(room, 0, 2, 1.0, 10.0) == lost_in(room, 0, 3, 1.0, 10.0) == pytest.approx(0.1)
 
