@@ -102,7 +102,7 @@ async def test_a_socket_follows_as_many_sessions_as_it_may(session, alice, setti
     assert await close_code(await opened(f"?session={session.pk}&session={other.pk}", alice)) == 4400
     ws = await opened(f"?session={session.pk}", alice)
     await until(ws, of_type("connection_established"))
-    await asyncio.sleep(0.1)
+    await watched()
     await ws.send_json_to({"type": "subscribe_session", "session_id": other.pk})
     message, _ = await until(ws, of_type("error"))
     assert message["code"] == "too_many_sessions"
@@ -227,13 +227,16 @@ async def test_a_database_that_fails_once_is_read_again(session, alice, monkeypa
 async def test_a_drawing_that_fails_does_not_end_the_live_page(session, alice, monkeypatch):
     ws = await opened(f"?session={session.pk}&after=0", alice, protocols=("html",))
 
+    drawn = []
+
     def broken(*_):
+        drawn.append(1)
         raise ValueError("no template")
 
     monkeypatch.setattr(painter.partials, "draw", broken)
     await said(session, points(1) | {"status": "running"})
     await until(ws, lambda message: "points" in message)
-    await asyncio.sleep(0.1)
+    await eventually(lambda: drawn)
     await said(session, points(2))
     await until(ws, lambda message: message.get("seq") == 2)
     await ws.disconnect()

@@ -7,6 +7,7 @@ import os
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from apps.sessions.live.follower import Follower
 from apps.sessions.live.keeper import Keeper
 from apps.sessions.live.presence import Presence, Seat, clear_dead, seated
 from apps.sessions.models import LiveConnection, WebProcess
-from tests.sessions.sockets import close_code, of_type, opened, until
+from tests.sessions.sockets import close_code, eventually, of_type, opened, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_socket_is_left")]
 
@@ -146,19 +147,22 @@ async def test_another_process_closes_a_socket_of_this_one(alice):
     await ws.wait()
 
 
-async def test_a_socket_waits_a_moment_for_the_page_before_it(alice, settings):
+async def test_a_socket_waits_a_moment_for_the_page_before_it(alice, settings, monkeypatch):
     settings.QP_SOCKETS_PER_USER = 1
-    ws = await opened("", alice)
+    ws, waited = await opened("", alice), []
     await until(ws, of_type("connection_established"))
 
-    async def leave():
-        await asyncio.sleep(connection.SEAT_SECONDS / 5)
+    async def sleep(seconds):
+        if seconds != connection.SEAT_SECONDS:
+            return await asyncio.sleep(seconds)
+        waited.append(seconds)
         await ws.disconnect()
+        await eventually(lambda: not presence.presence.seats)
 
-    leaving = asyncio.create_task(leave())
+    monkeypatch.setattr(connection, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     after = await opened("", alice)
     await until(after, of_type("connection_established"))
-    await leaving
+    assert waited
     await after.disconnect()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -236,12 +235,10 @@ def test_moments_without_a_zone_are_utc():
     assert x_number(datetime(2011, 1, 3)) == x_number(datetime(2011, 1, 3, tzinfo=UTC)) == x_number(date(2011, 1, 3))
 
 
-def test_down_sampling_keeps_ends_and_peaks_and_is_quick():
+def test_down_sampling_keeps_ends_and_peaks():
     ys = [0.0] * 1_000_000
     ys[123_456] = 9.0
-    began = time.perf_counter()
     keep = lttb(range(1_000_000), ys, 2_000)
-    assert time.perf_counter() - began < 5
     assert len(keep) == 2_000
     assert {0, 123_456, 999_999} <= set(keep.tolist())
     assert lttb([1, 2], [1, 2]).tolist() == [0, 1]
