@@ -101,7 +101,7 @@ def test_a_stopped_child_is_ended_too(alice, child, settings):
     child(SLEEP)
 
     def stop_and_cancel():
-        os.kill(Session.objects.get(pk=session.pk).pid, signal.SIGSTOP)
+        os.kill(eventually(lambda: Session.objects.get(pk=session.pk).pid), signal.SIGSTOP)
         session_command(session_id=session.pk, command="cancel")
 
     thread = later(session, stop_and_cancel)
