@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -28,6 +29,9 @@ from apps.accounts.models import (
     TokenGrant,
     User,
 )
+
+# Log-ins are seen and ended on the pages of the account and of the person, where that is audited.
+admin.site.unregister(UserSession)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

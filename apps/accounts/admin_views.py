@@ -109,8 +109,10 @@ def audit(request: HttpRequest) -> HttpResponse:
     rows = audit_pages.audit_list(signed_in(request), form.cleaned_data if form.is_valid() else {})
     position, value = audit_chain.head()
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    context: dict[str, Any] = {"page": page, "form": form, "position": position, "head": value,
-                               "actions": audit_pages.actions(), "query": request.GET.urlencode()}  # fmt: skip
+    context: dict[str, Any] = {
+        "page": page, "form": form, "position": position, "head": value, "actions": audit_pages.actions(),
+        "objects": list(audit_pages.OBJECTS), "query": request.GET.urlencode(),
+    }  # fmt: skip
     return render(request, "accounts/audit.html", context)
 
 

@@ -18,6 +18,23 @@ from apps.accounts.permissions import require_permission
 from apps.ui.tables import harmless
 
 BATCH = 1_000
+#: What acts are done to, by the label of its model → the page that shows one; "" where there is none.
+OBJECTS = {
+    "strategies.strategy": "strategies:detail",
+    "quant_sessions.session": "sessions:detail",
+    "marketdata.dataset": "marketdata:detail",
+    "marketdata.importjob": "marketdata:import_job",
+    "marketdata.source": "marketdata:source",
+    "marketdata.feed": "marketdata:feed",
+    "marketdata.calendar": "",
+    "accounts.user": "accounts:person",
+    "accounts.invitation": "",
+    "accounts.apitoken": "",
+    "accounts.credential": "",
+    "accounts.share": "",
+    "auth.group": "accounts:group",
+    "quant_sessions.worker": "",
+}
 
 
 def audit_list(user: User | None, given: Mapping[str, Any]) -> QuerySet[AuditEntry]:

@@ -19,7 +19,7 @@ from apps.ui.engine.text import N_
 
 #: Health → sentence. ``waiting``: wanted, and no process has it yet or again.
 HEALTH = {
-    "ok": N_("quotes come"),
+    "ok": N_("quotes arrive"),
     "quiet": N_("the market is closed"),
     "silent": N_("no quote for %(seconds)s s although the market is open"),
     "disconnected": N_("not connected; trying again"),

@@ -15,13 +15,14 @@ from django.db.models import ExpressionWrapper, F, FloatField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.functional import cached_property
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.accounts.identity import signed_in
 from apps.accounts.models import User
 from apps.accounts.permissions import has_permission
-from apps.marketdata.engine.market_status import MARKETS
+from apps.marketdata.engine.market_status import MARKET_NAMES, MARKETS
 from apps.marketdata.engine.symbols import canonical
 from apps.marketdata.feeds import feed_health
 from apps.marketdata.market_api import status_or_reason
@@ -109,7 +110,8 @@ def _market(calendar: str) -> dict[str, Any]:
     """Return a market's status with ``until``, the moment it opens or closes next."""
     found = status_or_reason(calendar)
     text = found.get("next_close" if found["state"] == "open" else "next_open")
-    return {**found, "until": datetime.fromisoformat(text) if text else None}
+    name = MARKET_NAMES.get(calendar, "")
+    return {**found, "until": datetime.fromisoformat(text) if text else None, "name": gettext(name) if name else ""}
 
 
 def markets_of(feeds: list[Feed]) -> list[str]:

@@ -24,6 +24,7 @@ from apps.sessions.wording import attempt_word, unit_word
 from apps.strategies.engine.registry import TYPES
 from apps.strategies.wording import choice_label
 from apps.trading.engine.glossary import GLOSSARY, PERCENT, RATIO
+from apps.ui.config_forms import word_of
 from apps.ui.engine.numbers import compact, day_text, number, percent
 
 
@@ -217,9 +218,10 @@ def config_rows(session: Session) -> list[ConfigRow]:
         if name == "dataset" or (isinstance(only, dict) and any(session.config.get(k) != v for k, v in only.items())):
             continue
         label = _(field.title) if field is not None and field.title else name
-        unit = str(extra.get("unit") or "")
+        word = word_of(field, value) if field is not None else ""
+        unit = "" if word else str(extra.get("unit") or "")
         changed = session.version.config.get(name, value) != value
-        rows.append(ConfigRow(label, value_text(value), _(unit) if unit else "", changed))
+        rows.append(ConfigRow(label, word or value_text(value), _(unit) if unit else "", changed))
     return rows
 
 

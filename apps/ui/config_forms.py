@@ -36,10 +36,14 @@ class FormField:
     only_value: str = ""
     error: str = ""
     changed: bool = False
+    #: What is read in place of the value, where it means something else than it says (0 is no limit).
+    word: str = ""
 
     @property
     def shown(self) -> str:
         """Return the value as it is read, not as it is entered."""
+        if self.word:
+            return self.word
         if self.kind == "bool":
             return gettext("yes") if self.value else gettext("no")
         if self.kind in {"choice", "select"}:
@@ -114,6 +118,7 @@ class ConfigForm:
             only_value=" ".join([only[1]] if isinstance(only[1], str) else only[1]),
             error=self.errors.get(name, ""),
             changed=self.base is not None and entered(self.base.get(name)) != entered(value),
+            word=word_of(info, value),
         )
 
     def _kind(self, info: FieldInfo, extra: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
@@ -158,7 +163,15 @@ def schema(config: type[BaseModel]) -> dict[str, Any]:
         for key in ("title", "description", "group", "unit"):
             if item.get(key):
                 item[key] = gettext(item[key])
+        if item.get("words"):
+            item["words"] = {value: gettext(word) for value, word in item["words"].items()}
     return document
+
+
+def word_of(info: FieldInfo, value: Any) -> str:
+    """Return what a value means where it does not say so itself (``words`` of the field), in the active language."""
+    word = _extra(info).get("words", {}).get(entered(value), "")
+    return gettext(word) if word else ""
 
 
 def entered(value: Any) -> str:

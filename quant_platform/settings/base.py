@@ -213,9 +213,10 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": VALUES["LOG_LEVEL"]},
     "loggers": {
-        "daphne.http_protocol": {"level": "WARNING"},
+        # What the queue and the web server tell of their own inner life, unless somebody looks for a fault.
+        "daphne": {"level": "DEBUG" if VALUES["LOG_LEVEL"] == "DEBUG" else "WARNING"},
         "django.channels.server": {"level": "WARNING"},
-        "django-q": {"handlers": ["supervisor"]},
+        "django-q": {"handlers": ["supervisor"], "level": "DEBUG" if VALUES["LOG_LEVEL"] == "DEBUG" else "WARNING"},
         # It tells every address that is asked, which may hold a key.
         "httpx": {"level": "WARNING"},
     },

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 import psutil
+from django.utils.translation import gettext_lazy
 
 MAX_SLOTS = 8
 
@@ -39,5 +40,5 @@ def cluster(slots: int) -> dict[str, Any]:
         "save_limit": 100,
         "catch_up": False,
         "daemonize_workers": True,
-        "label": "Jobs",
+        "label": gettext_lazy("Jobs"),
     }

@@ -6,12 +6,14 @@ import io
 import json
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.accounts import audit_chain, audit_triggers, services
+from apps.accounts import audit_chain, audit_pages, audit_triggers, services
 from apps.accounts.engine import chain
 from apps.accounts.models import AuditEntry, AuditLink
 
@@ -165,6 +167,39 @@ def test_the_page_filters_exports_and_checks(client, root, trail):
     plant(f"UPDATE {TABLE} SET action = 'x' WHERE id = %s", trail[2].pk)
     answer = client.get("/api/audit/verify").json()
     assert [one["entry_id"] for one in answer["findings"]] == [trail[2].pk]
+
+
+def test_the_page_names_what_was_acted_on_and_leads_to_it(client, root, alice):
+    services.audit(root, "login.success", alice, {"methods": ["password", "totp"]})
+    services.audit(root, "test.act")
+    AuditEntry.objects.create(action="test.gone", object_type="gone.model", object_id="7")
+    client.force_login(root)
+    text = client.get("/accounts/audit/?action=login.success").content.decode()
+    assert f'<a class="lk" href="/accounts/people/{alice.pk}/">user {alice.pk}</a>' in text
+    assert "methods=password, totp" in text
+    assert "gone.model 7" in client.get("/accounts/audit/?action=test.gone").content.decode()
+
+
+def test_what_acts_are_done_to_is_chosen_from_a_list(client, root, alice):
+    services.audit(root, "test.act", alice)
+    services.audit(root, "test.act")
+    client.force_login(root)
+    page = client.get("/accounts/audit/?object_type=accounts.user&action=test.")
+    assert page.context["page"].paginator.count == 1
+    assert '<option value="accounts.user" selected>user</option>' in page.content.decode()
+
+
+@pytest.mark.parametrize("label", audit_pages.OBJECTS)
+def test_every_kind_of_object_that_is_offered_exists_and_so_does_its_page(label):
+    assert apps.get_model(label)
+    if page := audit_pages.OBJECTS[label]:
+        assert reverse(page, args=[1])
+
+
+def test_log_ins_are_ended_where_it_is_audited_and_not_in_the_admin(client, root):
+    client.force_login(root)
+    assert client.get("/admin/usersessions/usersession/").status_code == 404
+    assert "User sessions" not in client.get("/admin/").content.decode()
 
 
 def test_a_spreadsheet_runs_nothing_of_an_export(client, root):

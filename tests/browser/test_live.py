@@ -224,7 +224,7 @@ def test_cancelling_asks_in_a_dialog_and_leaves_on_no(page, running):
     expect(page.locator("#session-status")).to_contain_text("Cancelling")
 
 
-def test_a_notice_appears_as_a_toast_on_any_page(page, server):
+def test_a_failure_is_told_above_any_page_and_covers_nothing_of_it(page, server):
     listening(page, "/strategies/")
     server.manage(
         code="""
@@ -233,7 +233,10 @@ from apps.accounts.notices import notify
 notify(User.objects.get(username="alice"), "session.failed", "error", "/sessions/", id=7, title="DQN on AAPL")
 """
     )
-    expect(page.locator("#toasts .note.bad")).to_contain_text("DQN on AAPL has failed")
+    told = page.locator("#notices .note.bad")
+    expect(told).to_contain_text("DQN on AAPL has failed")
+    box, main = told.bounding_box(), page.locator("main").bounding_box()
+    assert box["y"] + box["height"] <= main["y"]
     expect(page.locator("#notice-count")).not_to_be_empty()
 
 

@@ -25,7 +25,7 @@ from websockets.typing import Subprotocol
 
 from quant_platform import handler
 from quant_platform.handler import Threads
-from quant_platform.management.commands import serve
+from quant_platform.management.commands import demo, serve
 from quant_platform.settings.env import SettingError
 from quant_platform.settings.storage import pool_size, web_processes
 from quant_platform.supervisor.supervisor import services
@@ -84,6 +84,13 @@ def test_where_nothing_is_inherited_one_process_opens_the_port(tmp_path, monkeyp
 def test_a_port_that_is_taken_is_said_at_once():
     with listen("127.0.0.1", 0) as taken, pytest.raises(CommandError, match="cannot be opened"):
         call_command("serve", "--web", "--port", str(taken.getsockname()[1]))
+
+
+@posix
+def test_a_try_out_on_a_taken_port_is_refused_before_anything_is_prepared(monkeypatch):
+    monkeypatch.setattr(demo, "prepare", lambda **given: pytest.fail("prepared although the port is taken"))
+    with listen("127.0.0.1", 0) as taken, pytest.raises(CommandError, match=r"make demo PORT=\d+"):
+        call_command("demo", "--serve", "--port", str(taken.getsockname()[1]))
 
 
 @posix

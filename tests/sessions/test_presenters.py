@@ -50,3 +50,11 @@ def test_the_configuration_is_read_in_the_order_of_its_form_however_the_database
     assert len(rows) > 5
     session.config = {name: session.config[name] for name in sorted(session.config)} | {"gone": 1}
     assert [row.label for row in config_rows(session)] == [*rows, "gone"]
+
+
+def test_what_is_empty_or_zero_is_told_in_words_without_a_unit(alice):
+    session = make_session(alice)
+    session.config = session.config | {"participation_pct": 0.0, "borrow_pct": 2.5}
+    rows = {row.label: (row.value, row.unit) for row in config_rows(session)}
+    assert rows["Volume limit"] == ("no limit", "")
+    assert rows["Borrow fee of shorts"] == ("2.5", "% a year")

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.http import Http404
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from apps.sessions.models import Session
 from apps.sessions.services.performance import summary_refresh
@@ -183,9 +184,22 @@ def test_a_field_is_read_in_words():
     assert fields["double"].shown == "no"
     assert fields["duelling"].shown == "yes"
     assert fields["compat"].shown == "Correct"
-    assert fields["train_start"].shown == "–"
+    assert fields["train_start"].shown == "the first bar"
+    assert (fields["participation_pct"].shown, fields["participation_pct"].value) == ("no limit", "0")
+    assert fields["patience"].shown == "off"
     assert fields["learning_rate"].shown == "0.0005"
     assert choice_label("unheard_of") == "unheard_of"
+
+
+def test_a_limit_that_is_set_is_read_as_its_number():
+    fields = {f.name: f for group in config_rows("rule", {"participation_pct": 10.0}) for f in group.fields}
+    assert (fields["participation_pct"].shown, fields["participation_pct"].word) == ("10", "")
+
+
+def test_the_words_of_a_schema_are_in_the_readers_language():
+    with translation.override("zh-hans"):
+        words = schema("rule")["properties"]["participation_pct"]["words"]
+    assert words == {"0": "不限"}
 
 
 def test_the_form_shows_defaults_units_and_the_data_one_may_use(page, catalogue):

@@ -33,7 +33,7 @@ from apps.ui.engine.charts import (
 )
 from apps.ui.engine.charts.candles import merge
 from apps.ui.engine.charts.scale import log_ticks, nice_ticks, time_ticks, value_axis, x_number, x_numbers
-from apps.ui.engine.charts.svg import c, polyline, spread
+from apps.ui.engine.charts.svg import c, polyline, spread, wrap
 
 DAYS = [date(2011, 1, 3) + timedelta(days=i) for i in range(500)]
 RISING = [100 + i * 0.3 + 5 * math.sin(i / 9) for i in range(500)]
@@ -92,6 +92,25 @@ def test_labels_at_the_ends_do_not_meet():
     ys = sorted(float(t.get("y")) for t in root.iter("text") if t.get("class") in {"l1", "l2"})
     assert len(ys) == 6
     assert min(b - a for a, b in pairwise(ys)) >= 12.9
+
+
+@pytest.mark.parametrize("name", ["Equal parts, held", "等份买入并持有全部标的"])
+def test_a_long_name_is_broken_into_the_margin_and_does_not_lie_over_its_line(name):
+    chart = line_chart([Series("Own", DAYS, RISING, "own"), Series(name, DAYS, RISING, "bench")], label="x")
+    root = ElementTree.fromstring(chart.svg(PHONE))
+    labels = [t for t in root.iter("text") if t.get("class") in {"l1", "l2"}]
+    assert {t.get("text-anchor") for t in labels} == {"start"}
+    assert min(float(t.get("x")) for t in labels) > PHONE - 64
+    assert "".join(t.text for t in labels if t.get("class") == "l2").startswith(name.replace(" ", "")[:5])
+    ys = sorted(float(t.get("y")) for t in labels)
+    assert min(b - a for a, b in pairwise(ys)) >= 12.9
+
+
+def test_words_break_at_blanks_and_between_chinese_characters_only():
+    assert wrap("Equal parts, held", 60) == ["Equal", "parts, held"]
+    assert wrap("沪深300指数", 40) == ["沪深300", "指数"]
+    assert wrap("Unbreakable", 10) == ["Unbreakable"]
+    assert wrap("", 10) == [""]
 
 
 def test_a_missing_value_breaks_the_line_and_never_becomes_zero():

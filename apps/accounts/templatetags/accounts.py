@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.apps import apps
 from django.template.context import Context
+from django.urls import reverse
 from django.utils.translation import gettext
 
+from apps.accounts.audit_pages import OBJECTS
 from apps.accounts.engine import words
 from apps.accounts.models import User
 from apps.accounts.notices import toasts_context
@@ -20,6 +23,28 @@ register = template.Library()
 def action_word(code: str) -> str:
     """Return what an act of the trail is called; the code itself where it has no word."""
     return gettext(words.ACTIONS[code]) if code in words.ACTIONS else code
+
+
+@register.filter
+def object_word(label: str) -> str:
+    """Return what a kind of object of the trail is called; its label where no model bears it any more."""
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return label
+
+
+@register.filter
+def object_page(entry: Any) -> str:
+    """Return the address of the page of what an act was done to; "" where there is none."""
+    page = OBJECTS.get(entry.object_type, "")
+    return reverse(page, args=[entry.object_id]) if page and entry.object_id.isdecimal() else ""
+
+
+@register.filter
+def plain_value(value: Any) -> str:
+    """Write a value of an act's details as people do: a list by commas, not by Python's brackets."""
+    return ", ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
 
 
 @register.filter

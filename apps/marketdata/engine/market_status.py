@@ -16,6 +16,11 @@ ALWAYS = "24/7"
 #: Days without a session after which a calendar of one's own is taken to have none.
 LONGEST_BREAK = 40
 MARKETS = ("XSHG", "XHKG", "XNYS", ALWAYS)
+#: What people call the exchange of a calendar.
+MARKET_NAMES = {
+    "XSHG": N_("Shanghai"), "XSHE": N_("Shenzhen"), "XHKG": N_("Hong Kong"), "XNYS": N_("New York"),
+    "XNAS": N_("Nasdaq"), "XLON": N_("London"), "XTKS": N_("Tokyo"), ALWAYS: N_("Crypto"),
+}  # fmt: skip
 UNKNOWN_MARKET = N_("There is no calendar %(calendar)s. Use an exchange's code like %(known)s.")
 ENDED = N_(
     "The calendar %(calendar)s ends on %(last)s: whether the market is open on %(day)s is not known. Update exchange_calendars."  # noqa: E501

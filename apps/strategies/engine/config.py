@@ -101,14 +101,14 @@ class RuleConfig(StrategyConfig):
         lt=100,
         title=N_("Stop-loss"),
         description=N_("Empty means none; a gap fills at the open."),
-        json_schema_extra=_x(RISK, N_("% below entry")),
+        json_schema_extra=_x(RISK, N_("% below entry"), words={"": N_("none")}),
     )
     take_profit: float | None = Field(
         None,
         gt=0,
         title=N_("Take-profit"),
         description=N_("Empty means none; the stop comes first inside a bar."),
-        json_schema_extra=_x(RISK, N_("% above entry")),
+        json_schema_extra=_x(RISK, N_("% above entry"), words={"": N_("none")}),
     )
     armed: Literal["at_once", "next_bar"] = Field(
         "at_once",
@@ -132,7 +132,10 @@ class LearnedConfig(StrategyConfig):
     """Fields of every type that learns."""
 
     train_start: date | None = Field(
-        None, title=N_("Train from"), description=N_("Empty means the first bar."), json_schema_extra=_x(DATA)
+        None,
+        title=N_("Train from"),
+        description=N_("Empty means the first bar."),
+        json_schema_extra=_x(DATA, words={"": N_("the first bar")}),
     )
     valid_start: date = Field(
         date(2010, 1, 4),
@@ -147,7 +150,10 @@ class LearnedConfig(StrategyConfig):
         json_schema_extra=_x(DATA),
     )
     test_end: date | None = Field(
-        None, title=N_("Test to"), description=N_("Empty means the last bar."), json_schema_extra=_x(DATA)
+        None,
+        title=N_("Test to"),
+        description=N_("Empty means the last bar."),
+        json_schema_extra=_x(DATA, words={"": N_("the last bar")}),
     )
     compat: Literal["", "trademaster"] = Field(
         "",
@@ -197,7 +203,7 @@ class LearnedConfig(StrategyConfig):
         ge=0,
         title=N_("Early stopping"),
         description=N_("Validations without a better score before it ends; 0 means never."),
-        json_schema_extra=_x(AGENT, N_("validations")),
+        json_schema_extra=_x(AGENT, N_("validations"), words={"0": N_("off")}),
     )
 
     @model_validator(mode="after")
@@ -298,7 +304,7 @@ class PortfolioConfig(LearnedConfig):
         default_factory=list,
         title=N_("Symbols"),
         description=N_("Empty means every symbol with bars over all periods."),
-        json_schema_extra=_x(DATA, widget="symbols"),
+        json_schema_extra=_x(DATA, widget="symbols", words={"": N_("all")}),
     )
     method: Literal["ppo", "equal_weight"] = Field(
         "ppo",

@@ -29,14 +29,14 @@ class AllocationConfig(StrategyConfig):
         default_factory=list,
         title=N_("Symbols"),
         description=N_("Empty means every symbol of the data, or of the universe."),
-        json_schema_extra=_x(DATA, widget="symbols"),
+        json_schema_extra=_x(DATA, widget="symbols", words={"": N_("all")}),
     )
     universe: str = Field(
         "",
         max_length=64,
         title=N_("Universe"),
         description=N_("A dated membership of the data: only its members of the day are held. Empty means none."),
-        json_schema_extra=_x(DATA, widget="universe"),
+        json_schema_extra=_x(DATA, widget="universe", words={"": N_("none")}),
     )
     test_start: date | None = Field(
         None,

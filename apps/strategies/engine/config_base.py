@@ -26,7 +26,7 @@ class StrategyConfig(BaseModel):
     dataset: str = Field(
         "us-daily-adjusted",
         title=N_("Dataset"),
-        description=N_("Name, or name@version to stay on one version."),
+        description=N_("Its newest version when a run starts; name@1 stays on version 1."),
         json_schema_extra=_x(DATA, widget="dataset"),
     )
     commission_bp: float = Field(
@@ -40,7 +40,7 @@ class StrategyConfig(BaseModel):
     slippage: Literal["none", "fixed", "spread", "volume_share", "square_root"] = Field(
         "none",
         title=N_("Slippage"),
-        description=N_("What orders at the market and stops lose beside that. Agents learn with the fixed one only."),
+        description=N_("What market and stop orders lose beyond that. Agents learn with the fixed one only."),
         json_schema_extra=_x(RISK),
     )
     slippage_bp: float = Field(
@@ -79,8 +79,8 @@ class StrategyConfig(BaseModel):
         ge=0,
         le=100,
         title=N_("Volume limit"),
-        description=N_("What of an order is above is ordered again for the next bar. 0 means no limit."),
-        json_schema_extra=_x(RISK, N_("% of a bar's volume")),
+        description=N_("The rest of a larger order is ordered again at the next bar. 0 means no limit."),
+        json_schema_extra=_x(RISK, N_("% of a bar's volume"), words={"0": N_("no limit")}),
     )
     order_maximum: Literal["split", "refuse"] = Field(
         "split",
@@ -95,7 +95,7 @@ class StrategyConfig(BaseModel):
         le=1000,
         title=N_("Borrow fee of shorts"),
         description=N_("Of the value of what is sold short, for each calendar day by 360."),
-        json_schema_extra=_x(RISK, N_("% a year")),
+        json_schema_extra=_x(RISK, N_("% a year"), words={"0": N_("none")}),
     )
     funding_bp: float = Field(
         0.0,
@@ -103,10 +103,10 @@ class StrategyConfig(BaseModel):
         le=100,
         title=N_("Funding of perpetuals"),
         description=N_(
-            "At 0, 8 and 16 h UTC of the value held; longs pay shorts where it is above zero. Rates that the data "
-            "tells rule over it."
+            "Of the value held, at 0, 8 and 16 h UTC; above zero longs pay shorts. Rates that come with the data "
+            "take precedence."
         ),
-        json_schema_extra=_x(RISK, N_("bp each 8 hours")),
+        json_schema_extra=_x(RISK, N_("bp each 8 hours"), words={"0": N_("none")}),
     )
 
     @property

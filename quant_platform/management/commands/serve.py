@@ -51,6 +51,7 @@ class Command(BaseCommand):
         try:
             listener = stack.enter_context(listen(bind, port))
         except OSError as error:
-            raise CommandError(f"Port {port} of {bind} cannot be opened: {error.strerror or error}.") from error
+            refusal = f"Port {port} of {bind} cannot be opened: {error.strerror or error}. Name another with --port."
+            raise CommandError(refusal) from error
         metrics = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quant-metrics-")))
         return Web(bind, port, settings.WEB_PROCESSES, listener, metrics)

@@ -153,7 +153,7 @@ class _Training:
         if resume is None:
             self.sink.log(
                 f"DQN on {config.symbol}: {config.episodes} episodes of {self.env.horizon} bars, "
-                f"{config.seeds} seed(s){common.under(self.market.ruled)}."
+                f"{common.seeds(config.seeds)}{common.under(self.market.ruled)}."
             )
             self.env.reset()
         else:

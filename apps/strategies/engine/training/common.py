@@ -145,6 +145,11 @@ def ruled_returns(ruled: Ruled, decided: Array, *, allow_short: bool = False) ->
     return growth_of(equity)
 
 
+def seeds(count: int) -> str:
+    """Return how many seeds a training has, as its log says it."""
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
 def under(ruled: Ruled | None) -> str:
     """Return what the log of a training says of the rules its account obeys."""
     return "" if ruled is None else ", under the rules of its market"

@@ -146,7 +146,7 @@ class _Training:
             names = ", ".join(self.market.symbols[:8])
             self.sink.log(
                 f"PPO over {len(self.market.symbols)} symbols ({names}): {config.epochs} epochs, "
-                f"{config.seeds} seed(s){common.under(self.market.ruled)}."
+                f"{common.seeds(config.seeds)}{common.under(self.market.ruled)}."
             )
         while self.epoch < config.epochs and not (config.patience and self.without_better >= config.patience):
             self._epoch()

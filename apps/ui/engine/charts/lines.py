@@ -290,8 +290,9 @@ def _labels(canvas: Canvas) -> None:
     for number, one in enumerate(canvas.spec.series):
         runs = _runs(canvas, number)
         if one.name and runs:
-            words = [one.short or one.name if canvas.phone else one.name, _last_text(canvas, one)]
-            ends.append((one, runs[-1][-1], [w for w in words if w]))
+            end = runs[-1][-1]
+            name = s.wrap(one.short or one.name if canvas.phone else one.name, canvas.width - end[0] - 6)
+            ends.append((one, end, [w for w in (*name, _last_text(canvas, one)) if w]))
     gap = float(LINE * max((len(words) for *_, words in ends), default=1))
     top = canvas.ys.stop + (2 * LINE if canvas.spec.now_text else 4)
     places = spread_labels(ends, gap, top, canvas.ys.start - 2)
@@ -299,7 +300,7 @@ def _labels(canvas: Canvas) -> None:
         css = LABEL_CLASS.get(one.style, "l2")
         if one.style == "own":
             canvas.parts.append(f'<circle class="d1" cx="{s.c(x)}" cy="{s.c(y)}" r="3"/>')
-        over = x + 8 + max(s.text_width(w) for w in words) > canvas.width + 6
+        over = x + 8 + max(s.text_width(w) for w in words) > canvas.width + 12
         at, anchor = (x - 8, "end") if over else (x + 8, "start")
         for row, word in enumerate(words):
             canvas.parts.append(s.text(at, place + 4 + row * LINE - (8 if over else 0), word, css, anchor))

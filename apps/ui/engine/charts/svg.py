@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -17,6 +18,22 @@ def c(value: float) -> str:
 def text_width(text: str) -> float:
     """Return about how wide ``text`` is at 11 px: 6 px a letter, 11 px a Chinese character."""
     return sum(11.0 if ord(letter) >= WIDE else 6.0 for letter in text)
+
+
+def wrap(words: str, room: float) -> list[str]:
+    """Return ``words`` in lines no wider than ``room`` px, broken at blanks and between Chinese characters.
+
+    What has no place to break stays whole, wider than the room. Letters count 5.4 px, what they
+    are on average: ``text_width`` errs on the wide side.
+    """
+    lines = [""]
+    for piece in re.findall(r"\s*(?:[\u2e80-\uffff]|[^\s\u2e80-\uffff]+)", words):
+        width = sum(11.0 if ord(letter) >= WIDE else 5.4 for letter in lines[-1] + piece)
+        if lines[-1] and width > room:
+            lines.append(piece.lstrip())
+        else:
+            lines[-1] += piece
+    return lines
 
 
 def text(x: float, y: float, words: str, css: str, anchor: str = "start") -> str:
