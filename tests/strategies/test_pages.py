@@ -10,15 +10,13 @@ import pytest
 from django.db import connection
 from django.http import Http404
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
 
 from apps.sessions.models import Session
 from apps.sessions.services.performance import summary_refresh
 from apps.strategies import selectors, services
 from apps.strategies.engine.gallery import EXAMPLES
-from apps.strategies.forms import ConfigForm, config_rows, entered, posted_values, schema
+from apps.strategies.forms import entered
 from apps.strategies.models import Strategy, StrategyVersion
-from apps.strategies.wording import choice_label
 from apps.ui.engine.refusal import Refusal
 
 
@@ -160,48 +158,6 @@ def test_a_backtest_of_what_learned_asks_which_training_decides(page, catalogue,
     assert re.findall(r'<option value="(\d+)"', text) == [str(done.pk)]
 
 
-@pytest.mark.parametrize(
-    ("config", "shown", "hidden"),
-    [
-        ({"rule": "sma_cross"}, {"fast", "slow"}, {"rsi_window"}),
-        ({"rule": "rsi_reversal"}, {"rsi_window", "rsi_low"}, {"fast"}),
-        ({"rule": "buy_and_hold"}, {"rule"}, {"fast", "rsi_window"}),
-        ({"sizing": "fixed_shares"}, {"shares"}, {"fraction"}),
-    ],
-)
-def test_reading_a_configuration_leaves_out_what_does_not_matter_in_it(config, shown, hidden):
-    names = {field.name for group in config_rows("rule", config) for field in group.fields}
-    assert shown <= names
-    assert not hidden & names
-
-
-def test_a_field_is_read_in_words():
-    fields = {
-        field.name: field
-        for group in config_rows("algorithmic_trading", {"double": False, "compat": ""})
-        for field in group.fields
-    }
-    assert fields["double"].shown == "no"
-    assert fields["duelling"].shown == "yes"
-    assert fields["compat"].shown == "Correct"
-    assert fields["train_start"].shown == "the first bar"
-    assert (fields["participation_pct"].shown, fields["participation_pct"].value) == ("no limit", "0")
-    assert fields["patience"].shown == "off"
-    assert fields["learning_rate"].shown == "0.0005"
-    assert choice_label("unheard_of") == "unheard_of"
-
-
-def test_a_limit_that_is_set_is_read_as_its_number():
-    fields = {f.name: f for group in config_rows("rule", {"participation_pct": 10.0}) for f in group.fields}
-    assert (fields["participation_pct"].shown, fields["participation_pct"].word) == ("10", "")
-
-
-def test_the_words_of_a_schema_are_in_the_readers_language():
-    with translation.override("zh-hans"):
-        words = schema("rule")["properties"]["participation_pct"]["words"]
-    assert words == {"0": "不限"}
-
-
 def test_the_form_shows_defaults_units_and_the_data_one_may_use(page, catalogue):
     text = page.get("/strategies/new/?type=rule").content.decode()
     assert "default 10" in text
@@ -338,28 +294,6 @@ def test_a_configuration_is_checked_without_being_saved(rule, page):
     assert rule.versions.count() == 1
 
 
-def test_posted_values_leave_defaults_and_split_lists():
-    values = posted_values("portfolio", {"symbols": "AAPL，MSFT IBM", "epochs": "", "train_start": "", "seed": "7"})
-    assert values["symbols"] == ["AAPL", "MSFT", "IBM"]
-    assert values["train_start"] is None
-    assert values["seed"] == "7"
-    assert "epochs" not in values
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), (True, "1"), (False, ""), (0.1, "0.1"), (["A", "B"], "A, B"), (7, "7")]
-)
-def test_a_value_stands_in_an_input_as_people_type_it(value, text):
-    assert entered(value) == text
-
-
-def test_a_form_without_data_still_asks_for_it():
-    fields = {field.name: field for group in ConfigForm("rule").groups() for field in group.fields}
-    assert (fields["dataset"].kind, fields["symbol"].choices) == ("text", [])
-    assert ConfigForm("rule").first_error == ""
-    assert schema("portfolio")["properties"]["symbols"]["type"] == "array"
-
-
 @pytest.mark.parametrize("model", ["strategy", "strategyversion"])
 def test_the_admin_is_for_administrators_and_versions_are_read_only(rule, client, alice, root, model):
     client.force_login(alice)
@@ -395,15 +329,3 @@ def test_changes_are_listed_while_the_form_is_filled_and_nothing_is_saved(page, 
     assert page.get(address).status_code == 405
     client.force_login(bob)
     assert client.post(address, values).status_code == 404
-
-
-def test_many_choices_are_a_list_and_belong_to_several_methods():
-    form = ConfigForm("allocation", {"method": "top_k"}, universes=["csi300"])
-    fields = {field.name: field for group in form.groups() for field in group.fields}
-    assert fields["method"].kind == "select"
-    assert fields["method"].shown == "Top by signal"
-    assert fields["universe"].choices == [("csi300", "csi300")]
-    assert fields["top"].only_value == "top_k top_k_dropout"
-    shown = {field.name for group in config_rows("allocation", {"method": "top_k"}) for field in group.fields}
-    assert {"signal", "top", "rebalance"} <= shown
-    assert not {"drop", "window"} & shown
