@@ -105,7 +105,11 @@ def leak_tests(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "title": _(TESTS.get(test["name"], test["name"])),
             "passed": not test["found"],
-            "value": _("%(found)s of %(checked)s differ") % {"found": test["found"], "checked": test["checked"]},
+            "value": _("looked %(checked)s times, found %(found)s")
+            % {
+                "found": test["found"],
+                "checked": test["checked"],
+            },
         }
         for test in found["tests"]
     ]
@@ -114,7 +118,16 @@ def leak_tests(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 def leak_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = report.get("leaks")
     rows = found["leaks"] if found else []
-    return [{**row, "mend": _(MEND.get(row["code"], row["code"]))} for row in rows]
+    return [{**row, "mend": _(MEND.get(row["code"], row["code"])), "when": _when(row)} for row in rows]
+
+
+def _when(row: Mapping[str, Any]) -> str:
+    """Say what was done to the data when the finding changed."""
+    if not row["cut"]:
+        return ""
+    if row["code"] in {"future", "universe", "length"}:
+        return _("bars after %(day)s removed or changed") % {"day": row["cut"]}
+    return _("bars after %(day)s changed") % {"day": row["cut"]}
 
 
 def drawdown_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -102,8 +102,6 @@ class TrialKind(models.TextChoices):
     SWEEP = "sweep", _("parameter sweep")
     WALK_FORWARD = "walk_forward", _("walk-forward")
     HOLDOUT = "holdout", _("hold-out opened")
-    TUNING = "tuning", _("tuning")
-    RESEARCH = "research", _("research")
 
 
 class Trial(models.Model):

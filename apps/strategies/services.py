@@ -15,7 +15,7 @@ from apps.accounts.permissions import require_permission
 from apps.accounts.services import audit
 from apps.marketdata.selectors import dataset_by_name, require_bars
 from apps.strategies.engine.config_base import StrategyConfig
-from apps.strategies.engine.registry import FieldError, InvalidConfig, parse_config
+from apps.strategies.engine.registry import FieldError, InvalidConfig, parse_config, strategy_type
 from apps.strategies.models import Stage, Strategy, StrategyVersion
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -160,3 +160,16 @@ def stage_reached(strategy_id: int, stage: str) -> None:
     """Note that a strategy got as far as ``stage``; it never goes back by itself."""
     earlier = ORDER[: ORDER.index(Stage(stage))]
     Strategy.objects.filter(pk=strategy_id, stage__in=earlier).update(stage=stage)
+
+
+def stage_refused(version: StrategyVersion, stage: str) -> bool:
+    """Take a strategy that stands at ``stage`` back, where ``version``, its newest, does not deserve it.
+
+    Return whether it was. It falls to the stage before: trained where it was trained to get there, else draft.
+    """
+    newest = StrategyVersion.objects.filter(strategy=version.strategy_id).order_by("-number").values("number")[:1]
+    if version.number != newest[0]["number"]:
+        return False
+    trains = strategy_type(version.strategy.type).trains(parse_config(version.strategy.type, version.config))
+    fallen = Stage.TRAINED if trains else Stage.DRAFT
+    return bool(Strategy.objects.filter(pk=version.strategy_id, stage=stage).update(stage=fallen))

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from apps.marketdata.engine.universe import Membership
 from apps.strategies.engine import features as f
 from apps.strategies.engine import leaks
+from apps.strategies.engine.allocation import members
 from apps.strategies.engine.leaks import Part
 from apps.strategies.engine.words import MEND
 from apps.trading.engine.backtest import Bars, rule_targets
@@ -134,11 +136,6 @@ def test_a_clean_column_raises_no_alarm(panel, name):
     assert leaks.cut_and_compare(lambda p: {name: CLEAN[name](close(p))}, panel) == []
 
 
-def test_thirty_clean_and_twelve_leaking_are_tried():
-    assert len(CLEAN) >= 30
-    assert len(PLANTED) >= 12
-
-
 def test_our_own_features_and_rules_are_clean(panel):
     def compute(p):
         bars = Bars.of(*(p.fields[n][0] for n in ("open", "close", "high", "low")))
@@ -225,27 +222,76 @@ def test_who_earns_on_bars_without_memory_has_seen_them(panel, noise):
         assert leaks.check_null(lambda p, clean=clean: np.nan_to_num(CLEAN[clean](close(p))), panel, noise=noise) == []
 
 
-def fit_line(x, y, new):
-    return new @ np.linalg.lstsq(x, y, rcond=None)[0]
+@pytest.mark.parametrize("noise", [True, False])
+def test_an_input_that_holds_the_answer_foretells_on_bars_without_memory_and_honest_ones_do_not(panel, noise):
+    def foresight(compute):
+        def positions(p):
+            inputs = compute(p)
+            return leaks.probe(inputs, 200, close(p))
+
+        return positions
+
+    def answering(p):
+        found = f.compute(p)
+        found[..., 3] = (shift(close(p), -1) / close(p)).T
+        return found
+
+    assert leaks.check_null(foresight(f.compute), panel, noise=noise, column="inputs") == []
+    (leak,) = leaks.check_null(foresight(answering), panel, noise=noise, column="inputs")
+    assert (leak.code, leak.column) == ("canary" if noise else "shuffled", "inputs")
 
 
-def test_a_model_that_keeps_the_answers_predicts_in_spite_of_shuffled_labels():
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(600, 3))
-    y = x[:, 0] + rng.normal(size=600)
-    assert leaks.check_labels_shuffled(fit_line, x, y, 400) == []
-    assert leaks.check_labels_shuffled(lambda a, b, new: y[400:], x, y, 400)[0].code == "shuffled_labels"
+def test_the_probe_of_inputs_foretells_nothing_where_there_is_too_little_to_learn_from():
+    assert not leaks.probe(np.ones((9, 1, 5)), 4, np.ones((1, 9))).any()
 
 
-def test_a_choice_of_features_that_likes_noise_is_caught():
-    rng = np.random.default_rng(6)
-    x = rng.normal(size=(500, 6))
-    y = x @ np.arange(1.0, 7.0)
-    honest = lambda a, b: np.abs(np.array([np.corrcoef(c, b)[0, 1] for c in a.T]))  # noqa: E731
-    assert leaks.check_noise_feature(honest, x, y) == []
-    assert leaks.check_noise_feature(lambda a, b: np.arange(a.shape[1], dtype=float), x, y)[0].code == "noise_feature"
+def forward(p, horizon, stop, purge):
+    """Labels of rows before ``stop``: the return over ``horizon`` bars, the last ``purge`` of them left out."""
+    out = shift(close(p), -horizon) / close(p) - 1
+    out[:, stop - purge :] = np.nan
+    return out
+
+
+def test_labels_may_look_their_horizon_ahead_and_never_beyond_their_part(panel):
+    def found(horizon, purge, says):
+        return leaks.check_labels(lambda p: {"label": forward(p, horizon, 250, purge)}, panel, 250, says)
+
+    assert found(5, 5, 5) == []
+    assert [leak.code for leak in found(5, 0, 5)] == ["label_overlap"]
+    (leak,) = found(9, 9, 5)
+    assert (leak.code, leak.column, leak.row in panel.symbols, leak.time <= leak.cut) == ("label", "label", True, True)
+    assert leaks.check_labels(lambda p: {"none": np.full(close(p).shape, np.nan)}, panel, 250, 5) == []
+
+
+def test_who_enters_or_leaves_a_universe_later_is_not_known_before(panel):
+    day = panel.times.astype("datetime64[D]")
+    spans = (Membership("U", "A", day[0], day[-1]), Membership("U", "B", day[300], day[-1]),
+             Membership("U", "C", day[0], day[350]))  # fmt: skip
+    told = replace(panel, meta={"membership": spans})
+
+    def ever(p):
+        names = {span.symbol for span in p.meta["membership"]}
+        return {"ever": np.repeat([[float(s in names)] for s in p.symbols], len(p.times), axis=1)}
+
+    def leaving(p):
+        ends = {span.symbol: span.end for span in p.meta["membership"]}
+        stays = [[float(ends.get(s, day[0]) >= day[-1])] for s in p.symbols]
+        return {"stays": np.repeat(stays, len(p.times), axis=1)}
+
+    assert leaks.cut_and_compare(lambda p: {"members": members(p, "U")}, told) == []
+    assert leaks.cut_and_compare(ever, told)[0].row == "B"
+    assert leaks.cut_and_compare(leaving, told) != []
+    late = replace(panel, meta={"membership": (Membership("U", "A", day[390], day[-1]),)})
+    assert leaks.cut_and_compare(lambda p: {"members": members(p, "U")}, late) == []
 
 
 def test_too_few_bars_have_nothing_to_cut():
     assert leaks.random_cuts(2, 0, 20, np.random.default_rng(0)) == []
-    assert len(leaks.random_cuts(400, 50, 20, np.random.default_rng(0))) >= 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("count", "first"), [(22, 0), (40, 39), (400, 50), (400, 398), (160, 150)])
+def test_the_future_is_cut_off_at_twenty_dates_wherever_a_run_begins(count, first, seed):
+    found = leaks.random_cuts(count, first, 20, np.random.default_rng(seed))
+    assert len(set(found)) == 20
+    assert (min(found) >= 0, max(found)) == (True, count - 2)

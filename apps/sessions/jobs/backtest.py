@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.sessions.capsules import capsule_record
-from apps.sessions.jobs.common import benchmark_for, config_of, panel_of, traded_of, write_json
+from apps.sessions.jobs.common import benchmark_for, config_of, is_own_config, panel_of, traded_of, write_json
 from apps.sessions.models import Session
 from apps.sessions.runner.process import imported
 from apps.sessions.runner.sink import DbSink
@@ -19,7 +19,7 @@ from apps.sessions.verifying import ledger_of
 from apps.strategies.engine.backtesting import backtest
 from apps.strategies.engine.ports import Policy, Stopped
 from apps.strategies.models import Trial, TrialKind
-from apps.strategies.services import stage_reached
+from apps.strategies.services import stage_reached, stage_refused
 from apps.strategies.trials import history_before, trial_begin, trial_counts, trial_end, trials_of
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
@@ -58,10 +58,9 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
     if trial is not None:
         _count(session, trial, report)
     write_json(session_folder(session.pk) / "report.json", report)
-    if trial is not None and report["leaks"]["clean"]:
-        stage_reached(session.version.strategy_id, "backtested")
-    elif trial is not None:
-        sink.log("The leak check found knowledge of the future: the strategy does not advance.", "warning")
+    clean = bool(report["leaks"]["clean"])
+    if trial is not None:
+        _promote(session, sink, clean)
     metrics = report["metrics"]
     return {
         "progress": 1.0,
@@ -70,13 +69,28 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
         },
         "result_return": metrics.get("total_return"),
         "result_sharpe": metrics.get("sharpe"),
-        "out_of_sample": bool(report.get("out_of_sample")),
+        # Who knew the future has seen every bar: such a result counts nowhere.
+        "out_of_sample": bool(report.get("out_of_sample")) and clean,
     }
 
 
+def _promote(session: Session, sink: DbSink, clean: bool) -> None:
+    """Let the strategy advance by a run of its own configuration without leaks; a leak of its newest version takes
+    it back."""
+    own = is_own_config(session)
+    if clean and own:
+        stage_reached(session.version.strategy_id, "backtested")
+    elif clean:
+        sink.log("The run changed the strategy's configuration for itself, so the strategy does not advance.")
+    else:
+        sink.log("The leak check found knowledge of the future: the strategy does not advance.", "warning")
+        if own and stage_refused(session.version, "backtested"):
+            sink.log("It was known as backtested before and is not any more.", "warning")
+
+
 def _trial(session: Session) -> Trial:
-    """Count the run before it computes anything: cancelled and deleted ones count as well."""
-    return trial_begin(
+    """Count the run, and what its study is to look at, before it computes anything: a cancelled one counts as well."""
+    trial = trial_begin(
         version=session.version,
         kind=session.params.get("study") or TrialKind.BACKTEST,
         config=session.config,
@@ -84,6 +98,11 @@ def _trial(session: Session) -> Trial:
         params=session.params,
         session=session.pk,
     )
+    if session.params.get("study"):
+        from apps.strategies.engine.studies import size
+
+        trial_counts(trial, size(config_of(session)))
+    return trial
 
 
 def _study_options(params: dict[str, Any]) -> dict[str, Any]:
@@ -93,12 +112,10 @@ def _study_options(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(session: Session, trial: Trial, report: dict[str, Any]) -> None:
-    """Write down what the run gave, the configurations a study looked at, and an opened hold-out."""
+    """Write down what the run gave, and an opened hold-out."""
     ratio, bars = report["luck"]["sharpe"], report["period"]["bars"]
     trial_end(trial, None if ratio is None else ratio / report["period"]["bars_per_year"] ** 0.5, bars)
     study = report.get(session.params.get("study", "")) or {}
-    if study.get("count"):
-        trial_counts(trial, study["count"])
     holdout = study.get("holdout")
     if holdout:
         if holdout["opened"]:
@@ -121,4 +138,5 @@ def _policy(training_id: int | None) -> Policy | None:
     row = best_checkpoint(training) if training is not None else None
     if training is None or row is None:
         raise Refusal("no_checkpoint", N_("The checkpoint of session %(session)s is gone."), session=training_id)
-    return Policy(Path(settings.VAR_DIR) / row.path, training.summary.get("policy", {}))
+    seen_until = date.fromisoformat(str(training.config["test_start"]))
+    return Policy(Path(settings.VAR_DIR) / row.path, training.summary.get("policy", {}), seen_until)

@@ -64,6 +64,12 @@ def config_of(session: Session) -> StrategyConfig:
     return parse_config(session.version.strategy.type, session.config)
 
 
+def is_own_config(session: Session) -> bool:
+    """Tell whether the run has the very configuration of its version, nothing changed for itself."""
+    version = session.version
+    return config_of(session) == parse_config(version.strategy.type, version.config)
+
+
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write ``document`` whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,9 @@ from apps.trading.engine.backtest import (
     rule_targets,
     run_targets,
 )
+from apps.trading.engine.backtest.depth import asks_volume
 from apps.trading.engine.costs import Costs
+from apps.trading.engine.ledger import REBALANCE, SIGNAL
 from apps.trading.engine.report import Baseline, Setting, build
 from apps.trading.engine.report.luck import History
 from apps.ui.engine.refusal import Refusal
@@ -110,7 +112,7 @@ def backtest(
         costs=market.costs,
         fill_rule=_fill_rule(player.options),
         benchmark=told,
-        unseen=_unseen(config, panel.times[period.first :]),
+        unseen=_unseen(config, panel.times[period.first :], policy),
         volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
         closes=execution.weighed(rows)[1],
         market=None
@@ -120,9 +122,7 @@ def backtest(
             "charges": execution.charges_paid(rows, run.ledger, market.costs),
         },
         history=history,
-        leaks=_leaks(type_key, config, panel, policy, period.first, player.options, report_step)
-        if check_leaks
-        else None,
+        leaks=_leaks(type_key, config, decisions, market, player, policy, report_step) if check_leaks else None,
     )
     document = build(setting, run, beside, yardsticks, player.run, report_step)
     if study:
@@ -164,12 +164,32 @@ def _study(
 
 
 def _leaks(
-    type_key: str, config: StrategyConfig, panel: BarPanel, policy: Policy | None, first: int, options: Options,
-    on_step: Callable[[], None],
+    type_key: str, config: StrategyConfig, decisions: Decisions, market: TradedMarket, player: _Player,
+    policy: Policy | None, on_step: Callable[[], None],
 ) -> dict[str, Any]:  # fmt: skip
-    from apps.strategies.engine.honesty import examine
+    from apps.strategies.engine.honesty import Trading, examine
 
-    return examine(type_key, config, panel, policy, first=first, fill_rule=_fill_rule(options), on_step=on_step)
+    def orders(bars: BarPanel) -> dict[str, Floats]:
+        """Execute the same decisions on other bars; what happens within a bar (protection) is left out."""
+        other = replace(market, traded=replace(market.traded, panel=bars), _rules={}, _bars={}, _depths={})
+        again = _player(config, decisions, other)
+        return {"orders": opened(again.run(market.costs, 0), (len(again.rows), len(bars.times)))}
+
+    follows = frozenset({"volume"}) if asks_volume(market.costs, player.options) else frozenset[str]()
+    bars = market.traded.panel
+    trading = Trading(bars, tuple(bars.symbols[row] for row in player.rows), orders, follows)
+    return examine(
+        type_key, config, market.panel, policy, first=market.first, fill_rule=_fill_rule(player.options),
+        trading=trading, on_step=on_step,
+    )  # fmt: skip
+
+
+def opened(run: Result, shape: tuple[int, int]) -> Floats:
+    """Return the shares bought (above zero) or sold at each open on a signal, ``shape`` (S, T)."""
+    found, fills = np.zeros(shape), run.fills
+    fills = fills[np.isin(fills["reason"], (SIGNAL, REBALANCE))]
+    np.add.at(found, (fills["symbol"], fills["bar"]), fills["side"] * fills["quantity"])
+    return found
 
 
 @dataclass(frozen=True)
@@ -219,10 +239,13 @@ def _check_prices(panel: BarPanel, rows: list[int], first: int, field: str) -> N
             )
 
 
-def _unseen(config: StrategyConfig, times: NDArray[np.datetime64]) -> float:
-    """Return the share of the bars on or after the day from which the configuration counts them as unseen."""
-    day = getattr(config, "test_start", None)
-    return 0.0 if day is None else float(np.mean(times >= instant(day)))
+def _unseen(config: StrategyConfig, times: NDArray[np.datetime64], policy: Policy | None) -> float:
+    """Return the share of the bars on or after the day from which they count as unseen.
+
+    That is the configuration's, or a later one up to which the policy that decides had learned.
+    """
+    days = [day for day in (getattr(config, "test_start", None), policy.seen_until if policy else None) if day]
+    return 0.0 if not days else float(np.mean(times >= max(instant(day) for day in days)))
 
 
 def _stepper(on_progress: Progress | None) -> Callable[[], None]:
@@ -344,6 +367,7 @@ def _fill_rule(options: Options) -> dict[str, Any]:
     return {
         "signal": "close",
         "fill": "next_open",
+        "tradable_by": "open",
         "whole_shares": True,
         "sizing": options.sizing,
         "stop_loss": options.stop_loss,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.bars import BarPanel
-from apps.marketdata.engine.instants import instant
-from apps.strategies.engine import features, leaks
-from apps.strategies.engine.config import AlgorithmicTradingConfig, LearnedConfig, PortfolioConfig
+from apps.strategies.engine import leaks
+from apps.strategies.engine.allocation import members
+from apps.strategies.engine.config import LearnedConfig
+from apps.strategies.engine.config_allocation import RANKED, AllocationConfig
 from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.leaks import Leak
 from apps.strategies.engine.ports import NamedRule, Policy, TargetPositions, TargetWeights
@@ -54,15 +56,6 @@ def positions_of(
     return positions
 
 
-def symbols_used(config: StrategyConfig, panel: BarPanel) -> list[str]:
-    """Return the instruments whose features the strategy reads."""
-    if isinstance(config, PortfolioConfig):
-        from apps.strategies.engine.training.portfolio import symbols_of
-
-        return symbols_of(config, panel)
-    return [config.symbol] if isinstance(config, AlgorithmicTradingConfig) else []
-
-
 def examine(
     type_key: str,
     config: StrategyConfig,
@@ -71,12 +64,15 @@ def examine(
     *,
     first: int = 0,
     fill_rule: Mapping[str, Any] | None = None,
+    trading: Trading | None = None,
     on_step: Step = lambda: None,
 ) -> dict[str, Any]:
     """Return ``{"clean", "tests": [{"name", "checked", "found"}], "leaks": [...]}`` for a strategy on ``panel``.
 
-    Decisions and features are compared at 20 random dates from ``first`` on; learned strategies also
-    have their scaler, their split and their earnings on shuffled bars and on noise looked at.
+    Decisions, and what they are made from, are compared at 20 random dates from ``first`` on; with ``trading`` so is
+    what was executed at each open. Learned strategies also have their scaler, their labels and their split looked at,
+    and what a simple model makes of their inputs on shuffled bars and on noise. Fewer bars than 20 dates need are a
+    finding: nothing can be said of them.
     """
     positions = positions_of(type_key, config, policy, panel)
     tests: list[dict[str, Any]] = []
@@ -88,20 +84,50 @@ def examine(
         on_step()
 
     cuts = len(leaks.random_cuts(len(panel.times), first, leaks.DATES, np.random.default_rng(0)))
-    rows = leaks.cut_and_compare(lambda p: {"decisions": _whole(positions(p), p)}, panel, first=first, on_step=on_step)
-    note("decisions", cuts, rows)
+    if cuts < leaks.DATES:
+        found.append(Leak("unchecked", "decisions", before=float(leaks.DATES), after=float(cuts)))
+    one = getattr(config, "symbol", "")
+    row = panel.index_of(one) if one else 0
+    decided = _on(positions, row)
+    note("decisions", cuts, leaks.cut_and_compare(
+        lambda p: {"decisions": _whole(decided, p)}, panel, first=first, on_step=on_step
+    ))  # fmt: skip
     learned = strategy_type(type_key).trains(config)
-    if learned:
-        _learned(config, panel, first, cuts, note)
+    if isinstance(config, AllocationConfig):
+        _allocated(config, panel, first, cuts, note)
+    elif learned and isinstance(config, LearnedConfig):
+        from apps.strategies.engine.honesty_learned import examine_learning
+
+        examine_learning(config, panel, first, note, on_step)
     note("fill_rule", 1, leaks.check_fill_rule(fill_rule or {}))
-    row = panel.index_of(config.symbol) if hasattr(config, "symbol") else 0
+    if trading is not None:
+        executed = leaks.check_tradable(
+            trading.orders, trading.panel, known=trading.known, rows=trading.rows, first=first, on_step=on_step
+        )
+        note("tradability", cuts, executed)
     shuffles = 3 if learned else leaks.SHUFFLES
-    note("time_shuffle", shuffles, leaks.check_null(_on(positions, row), panel, noise=False, shuffles=shuffles))
-    note("noise_canary", shuffles, leaks.check_null(_on(positions, row), panel, noise=True, shuffles=shuffles))
+    note("time_shuffle", shuffles, leaks.check_null(decided, panel, noise=False, shuffles=shuffles))
+    note("noise_canary", shuffles, leaks.check_null(decided, panel, noise=True, shuffles=shuffles))
     return {"clean": not found, "tests": tests, "leaks": [leak.document() for leak in found]}
 
 
-def _whole(values: Floats, panel: BarPanel) -> Floats:
+@dataclass(frozen=True)
+class Trading:
+    """How the decisions of a run were executed: ``orders(panel)`` gives what is bought (above zero) or sold at each
+    open, (S, T) in shares for the instruments ``rows``, on bars ``panel`` as traded or others in their place.
+
+    ``known`` names figures of a bar, beside its open, that the execution is meant to follow.
+    """
+
+    panel: BarPanel
+    rows: tuple[str, ...]
+    orders: leaks.Compute
+    known: frozenset[str] = frozenset()
+
+
+def _whole(decided: Callable[[BarPanel], Floats], panel: BarPanel) -> Floats:
+    """Return the decisions, none where they have another length than the bars (the run itself is refused then)."""
+    values = decided(panel)
     return values if values.shape[-1] == len(panel.times) else np.full((1, len(panel.times)), np.nan)
 
 
@@ -110,7 +136,7 @@ def _on(positions: Callable[[BarPanel], Floats], row: int) -> Callable[[BarPanel
 
     def spread(market: BarPanel) -> Floats:
         values = positions(market)
-        if len(values) == len(market.symbols):
+        if len(values) == len(market.symbols) or values.shape[-1] != len(market.times):
             return values
         whole = np.zeros((len(market.symbols), len(market.times)))
         whole[row] = values[0]
@@ -119,52 +145,20 @@ def _on(positions: Callable[[BarPanel], Floats], row: int) -> Callable[[BarPanel
     return spread
 
 
-def _learned(
-    config: StrategyConfig, panel: BarPanel, first: int, cuts: int, note: Callable[[str, int, list[Leak]], None]
+def _allocated(
+    config: AllocationConfig, panel: BarPanel, first: int, cuts: int, note: Callable[[str, int, list[Leak]], None]
 ) -> None:
-    if not isinstance(config, LearnedConfig):
-        return
-    used = symbols_used(config, panel)
-    part = panel.select(used or None)
-    rows = leaks.cut_and_compare(lambda p: {"features": features.compute(p).transpose(1, 2, 0)}, part, first=first)
-    note("features", cuts, rows)
-    if isinstance(config, PortfolioConfig):
-        after = int(np.searchsorted(panel.times, instant(config.valid_start)))
-        note(
-            "universe",
-            cuts,
-            leaks.cut_and_compare(_membership(config), panel, first=max(first, after), code="universe"),
+    """Check what an allocation ranks by, and who its universe holds."""
+    from apps.marketdata.engine.features.compute import compute
+
+    if config.method in RANKED:
+        part = panel.select(config.symbols or None)
+        signal = leaks.cut_and_compare(
+            lambda p: {"signal": compute(p, [config.signal], dtype=np.float64)[0]}, part, first=first
         )
-    days = [int(np.searchsorted(panel.times, instant(day))) for day in (config.valid_start, config.test_start)]
-    stop = min(days[0], len(panel.times))
-    note("scaler", len(features.FEATURES) * 2, leaks.check_fitted(_scaler(config), panel, stop))
-    names = (("train", 0, days[0]), ("valid", days[0], days[1]), ("test", days[1], len(panel.times)))
-    note("split", 2, leaks.check_split([leaks.Part(*row) for row in names], horizon=1))
-
-
-def _membership(config: PortfolioConfig) -> leaks.Compute:
-    def compute(panel: BarPanel) -> leaks.Columns:
-        inside = set(symbols_used(config, panel))
-        member = np.array([[float(symbol in inside)] for symbol in panel.symbols])
-        return {"universe": np.broadcast_to(member, (len(panel.symbols), len(panel.times)))}
-
-    return compute
-
-
-def _scaler(config: StrategyConfig) -> Callable[[BarPanel], Mapping[str, float]]:
-    """Return what fits the strategy's own scaler, through the very class its training uses."""
-    from apps.strategies.engine.training import algorithmic, portfolio
-
-    def fit(panel: BarPanel) -> Mapping[str, float]:
-        if isinstance(config, PortfolioConfig):
-            scaler = portfolio.Market(config, panel).scaler
-        elif isinstance(config, AlgorithmicTradingConfig):
-            scaler = algorithmic.Market(config, panel).scaler
-        else:
-            return {}
-        pairs = zip(features.FEATURES, scaler.mean.tolist(), scaler.std.tolist(), strict=True)
-        return {
-            f"{name} {what}": value for name, *both in pairs for what, value in zip(("mean", "std"), both, strict=True)
-        }
-
-    return fit
+        note("features", cuts, signal)
+    if config.universe:
+        inside = leaks.cut_and_compare(
+            lambda p: {"universe": members(p, config.universe)}, panel, first=first, code="universe"
+        )
+        note("universe", cuts, inside)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -111,10 +112,14 @@ Decisions = NamedRule | TargetPositions | TargetWeights
 
 @dataclass(frozen=True)
 class Policy:
-    """A trained policy on disk: ``weights`` is a safetensors file, ``spec`` is ``TrainResult.policy``."""
+    """A trained policy on disk: ``weights`` is a safetensors file, ``spec`` is ``TrainResult.policy``.
+
+    Bars before the day ``seen_until`` shaped it (training and validation); None where nobody tells.
+    """
 
     weights: Path
     spec: Mapping[str, Any]
+    seen_until: date | None = None
 
 
 @dataclass

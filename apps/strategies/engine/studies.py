@@ -235,6 +235,13 @@ def grid(config: C) -> Iterator[tuple[int, int, C]]:
                 continue
 
 
+def size(config: StrategyConfig) -> int:
+    """Return how many configurations a study of ``config`` looks at; 1 where there is nothing to vary."""
+    varied = isinstance(config, AllocationConfig) and config.method not in ONLINE
+    varied = varied or (isinstance(config, RuleConfig) and config.rule != "buy_and_hold")
+    return sum(1 for _ in grid(config)) if varied and isinstance(config, (RuleConfig, AllocationConfig)) else 1
+
+
 def _typed(config: RuleConfig | AllocationConfig, name: str, value: float) -> float | int:
     return int(value) if isinstance(getattr(config, name), int) else value
 

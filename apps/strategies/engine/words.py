@@ -7,11 +7,15 @@ from apps.ui.engine.text import N_
 #: What each test of ``honesty.examine`` looks at.
 TESTS: dict[str, str] = {
     "decisions": N_("Future cut off: same decisions"),
-    "features": N_("Future cut off: same features"),
+    "features": N_("Future cut off: same features and signals"),
     "universe": N_("Universe known at the time"),
     "scaler": N_("Scaler fitted on training bars only"),
+    "labels": N_("Rewards end with the training bars"),
     "split": N_("Parts apart, labels purged"),
-    "fill_rule": N_("Tradability known when it fills"),
+    "inputs_shuffle": N_("Inputs foretell nothing on shuffled bars"),
+    "inputs_noise": N_("Inputs foretell nothing on noise"),
+    "fill_rule": N_("Fills only at prices still to come"),
+    "tradability": N_("Rest of the bar changed: same fills at its open"),
     "time_shuffle": N_("Earns nothing on shuffled bars"),
     "noise_canary": N_("Earns nothing on noise"),
 }
@@ -30,6 +34,9 @@ MEND: dict[str, str] = {
         "Its scale depends on bars after the training period. Fit scalers and selections on training rows only."
     ),
     "universe": N_("Who is in it depends on later bars. Use membership as it was known on each day."),
+    "label": N_(
+        "What is learned from knows more bars than it may look ahead. Give each row only the bars of its own horizon."
+    ),
     "label_overlap": N_("Labels of the earlier part reach into the later one. Purge that many bars between them."),
     "embargo": N_("The later part begins too soon after the earlier one. Leave out the embargo's bars."),
     "order_of_parts": N_("Parts overlap or are out of order. Train before validation, validation before test."),
@@ -44,7 +51,8 @@ MEND: dict[str, str] = {
         "It earns on bars drawn at random, where nothing can be foreseen. Follow its inputs for a later price."
     ),
     "canary": N_("It earns on pure noise, where nothing can be foreseen. Follow its inputs for a later price."),
-    "shuffled_labels": N_("It predicts well although its training labels were shuffled. A feature holds the answer."),
-    "noise_feature": N_("A column of noise ranks among the best features. The choice of features overfits."),
+    "unchecked": N_(
+        "Too few bars to cut the future off at 20 dates, so that nothing can be said. Give it data with more of them."
+    ),
     "length": N_("It has another number of rows than the bars it was given."),
 }

@@ -177,15 +177,22 @@ def flat(observation: Observation) -> Tensor:
 
 @torch.no_grad()
 def mean_weights(params: Params, env: PortfolioEnv, invest: float) -> Tensor:
-    """Walk ``env`` with the deterministic policy of one seed; return the weights wanted at each bar (H * rebalance,
-    N + 1). Bars without a rebalance are NaN. ``invest`` is the share of equity the policy disposes of."""
+    """Walk ``env`` with the deterministic policy of one seed; return the weights wanted at each bar (H * rebalance + 1,
+    N + 1), those after the last step included: they are what the next open trades, whether or not it is known yet.
+    Bars without a rebalance are NaN. ``invest`` is the share of equity the policy disposes of."""
     observation, rows = env.reset(), []
-    for _ in range(env.horizon):
+
+    def decided() -> Tensor:
         mean = head(params, "mean", hidden(params, flat(observation).unsqueeze(0)))
         wanted = disposed(torch.softmax(mean[0], -1), invest)
         rows.append(wanted[0].clone())
+        return wanted
+
+    for _ in range(env.horizon):
+        wanted = decided()
         rows += [torch.full_like(wanted[0], math.nan)] * (env.rebalance - 1)
         observation = env.step(wanted).observation
+    decided()
     return torch.stack(rows)
 
 
