@@ -78,6 +78,8 @@ def run_options(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
             raise Skip(f"{name} {case[name]} is not covered")
     prices = load_prices(case, files).until(case.get("end"))
     first = prices.first(case.get("start"))
+    if first >= len(prices.dates):
+        raise Skip("there are no bars between start and end")
     costs, options = _costs(case.get("costs") or {}, case), _options(case)
     many = case["strategy"]["type"] in ("top_k", "hold", "equal_weight", "weights")
     result = (_run_many if many else _run_one)(case, prices, first, costs, options)
@@ -170,10 +172,13 @@ def _options(case: Mapping[str, Any]) -> Options:
     protection = case.get("protection") or {}
     if not protection.get("stop_first", True) or protection.get("gap_fills_at", "open") != "open":
         raise Skip("only stop first, with gaps filled at the open, is covered")
+    if protection.get("of", "entry price") not in ("entry price", "entry_price", "entry"):
+        raise Skip(f"protection by {protection['of']} is not covered")
+    if protection.get("armed", "at_once") not in ("at_once", "next_bar"):
+        raise Skip(f"protection armed {protection['armed']} is not covered")
     if protection:
-        armed = protection.get("armed", "at_once")
         chosen |= {"stop_loss": protection.get("stop_loss"), "take_profit": protection.get("take_profit")}
-        chosen["armed"] = "next_bar" if armed == "next_bar" else "at_once"
+        chosen["armed"] = protection.get("armed", "at_once")
     chosen["allow_short"] = not case["strategy"].get("long_only", True)
     return Options(**chosen)
 
@@ -229,6 +234,9 @@ def _weights(case: Mapping[str, Any], prices: Prices, first: int) -> Floats:
         return top_k(prices.field((case.get("bars") or {}).get("score", "score")), int(strategy["k"]))
     if strategy["type"] == "equal_weight":
         return np.full(close.shape, 1.0 / len(prices.symbols))
+    strange = set(strategy["weights"]) - set(prices.symbols)
+    if strange:
+        raise Skip(f"the bars have no {', '.join(sorted(strange))}")
     # Bought once and held: the shares stay, whatever the prices do.
     weights = np.full(close.shape, math.nan)
     weights[:, first] = [float(strategy["weights"].get(symbol, 0.0)) for symbol in prices.symbols]

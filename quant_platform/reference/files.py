@@ -41,9 +41,18 @@ def read_case(path: Path) -> dict[str, Any]:
         ) from error
     if isinstance(case, dict) and case.get("kind") == "quality":
         case["expect"] = expectations(case)
-    if not isinstance(case, dict) or "kind" not in case or "expect" not in case:
-        raise Refusal("bad_case", N_("%(file)s is not a reference case: %(why)s"), file=str(path), why="kind, expect")
-    return case
+    why = misshapen(case)
+    if why:
+        raise Refusal("bad_case", N_("%(file)s is not a reference case: %(why)s"), file=str(path), why=why)
+    return dict(case)
+
+
+def misshapen(case: Any) -> str:
+    """Return the keys of ``case`` that are missing or of another shape than any case has; nothing where all is well."""
+    if not isinstance(case, dict) or not isinstance(case.get("kind"), str) or not case.get("expect"):
+        return "kind, expect"
+    parts = ("expect", "tolerance", "bars", "strategy", "sizing", "costs", "protection", "ask", "config")
+    return ", ".join(name for name in parts if name in case and not isinstance(case[name], dict | None))
 
 
 def expectations(case: Mapping[str, Any]) -> dict[str, bool]:

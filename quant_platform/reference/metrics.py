@@ -49,13 +49,17 @@ def run(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
     what is free of risk, two files as a pair, and qlib's custom of adding returns up.
     """
     words = str(case.get("rules", ""))
-    tables = [files.table(name.strip()) for name in str(case["data"]).split(" + ")]
-    returns = _returns(tables[0], case, words)
+    tables = [_within(files.table(name.strip()), case, words) for name in str(case["data"]).split(" + ")]
+    if len(tables) > 2:
+        raise Skip("figures of more than two files are not covered")
     if len(tables) == 2:
         # Half the money long in the first, half short in the second.
-        returns = (returns - _returns(tables[1], case, words)) / 2.0
-    elif len(tables) > 2:
-        raise Skip("figures of more than two files are not covered")
+        both = [_returns(table, case, words) for table in tables]
+        if len(both[0]) != len(both[1]):
+            raise Skip("the two files do not tell the same sessions")
+        returns = (both[0] - both[1]) / 2.0
+    else:
+        returns = _returns(tables[0], case, words)
     periods, free = float(case.get("periods_per_year", _year(words))), _free(case, words)
     if re.search(r"\bsum\b|risk_analysis", words, re.IGNORECASE):
         ours: Mapping[str, Any] = summed_figures(returns, periods)
@@ -68,13 +72,19 @@ def run(case: Mapping[str, Any], files: Files) -> Mapping[str, Any]:
     return known
 
 
-def _returns(table: pd.DataFrame, case: Mapping[str, Any], words: str) -> Floats:
-    """Return the returns a table holds, or those of its prices, over the sessions that the case names."""
+def _within(table: pd.DataFrame, case: Mapping[str, Any], words: str) -> pd.DataFrame:
+    """Return the rows of the sessions that the case names which hold a number: a gap is no observation."""
     days = next((column for column in DAYS if column in table), None)
     if days is not None:
         table = table.assign(**{days: table[days].astype(str)}).sort_values(days, kind="stable")
         first, last = _sessions(case, words)
         table = table[(table[days] >= first) & (table[days] <= f"{last}~")]
+    told = next((column for column in RETURNS if column in table), None) or _price_column(table, case, words)
+    return table.dropna(subset=[told, "bench"] if "bench" in table else [told])
+
+
+def _returns(table: pd.DataFrame, case: Mapping[str, Any], words: str) -> Floats:
+    """Return the returns a table holds, or those of its prices."""
     for column in RETURNS:
         if column in table:
             return np.asarray(table[column], np.float64)

@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 #: Words of a case and the optimiser meant.
 METHODS = (
     ("min variance", "min_variance"), ("minimum variance", "min_variance"), ("min_variance", "min_variance"),
-    ("min volatility", "min_variance"), ("max sharpe", "max_sharpe"), ("max_sharpe", "max_sharpe"),
+    ("min volatility", "min_variance"), ("minimum volatility", "min_variance"), ("max sharpe", "max_sharpe"),
+    ("maximum sharpe", "max_sharpe"), ("max_sharpe", "max_sharpe"), ("tangency", "max_sharpe"),
     ("risk parity", "risk_parity"), ("risk_parity", "risk_parity"), ("inverse vol", "inverse_volatility"),
     ("inverse_vol", "inverse_volatility"), ("equal weight", "equal_weight"), ("equal_weight", "equal_weight"),
 )  # fmt: skip
@@ -69,10 +70,10 @@ def optimised(case: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Any]:
     """Return expected return, volatility and Sharpe ratio of the portfolio a case names, by the year."""
     prices = table.select_dtypes("number")
     returns = prices.pct_change(fill_method=None).dropna(how="all")
-    periods, free = float(case.get("periods_per_year", 252)), float(case.get("risk_free", 0.02))
+    words = f"{case.get('method', '')} {case.get('rules', '')} {case.get('id', '')}".lower()
+    periods, free = float(case.get("periods_per_year", 252)), _free(case, words)
     mean = np.asarray((1 + returns).prod() ** (periods / returns.count()) - 1, np.float64)
     covariance = np.asarray(returns.cov() * periods, np.float64)
-    words = f"{case.get('method', '')} {case.get('rules', '')} {case.get('id', '')}".lower()
     weights = _on_frontier(case, words, covariance, mean)
     if weights is None:
         name = next((method for phrase, method in METHODS if phrase in words), None)
@@ -82,6 +83,12 @@ def optimised(case: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Any]:
     earned, risk = float(mean @ weights), float(np.sqrt(weights @ covariance @ weights))
     shares = dict(zip(map(str, prices.columns), weights.tolist(), strict=True))
     return {"ret": earned, "vol": risk, "sharpe": (earned - free) / risk, "weights": shares}
+
+
+def _free(case: Mapping[str, Any], words: str) -> float:
+    """Return what is free of risk, by the year: of the key, of the words, or 2 %, which PyPortfolioOpt took."""
+    said = re.search(r"(?:\brf|risk[- ]free(?: rate)?)(?: ?= ?| of | )(\d*\.?\d+)", words)
+    return float(case.get("risk_free", said[1] if said else 0.02))
 
 
 #: Words of a case that fix one end of the frontier, with the number wanted.

@@ -12,6 +12,7 @@ from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 from quant_platform.reference.compare import Difference, compare, missing
 from quant_platform.reference.files import Files, Skip, read_case
+from quant_platform.reference.vocabulary import unread
 
 #: kind -> "module:function". A handler takes the case and its files and returns our figures under
 #: the names of ``expect`` (numbers, lists, dictionaries of columns); it raises ``Skip`` with the
@@ -67,10 +68,15 @@ def iter_cases(folder: Path, data: Path) -> Iterator[dict[str, Any]]:
 
 
 def run_case(case: Mapping[str, Any], files: Files) -> dict[str, Any]:
-    """Return ``{"id", "kind", "passed", "skipped", "error", "worst", "compared"}`` of one case.
+    """Return ``{"id", "kind", "passed", "skipped", "error", "worst", "compared", "unread"}`` of one case.
 
-    ``worst`` is the value furthest from what is expected, in its tolerance's own measure.
+    ``worst`` is the value furthest from what is expected, in its tolerance's own measure; ``unread`` are keys of the
+    case that nobody read.
     """
+    return {**_run(case, files), "unread": unread(case)}
+
+
+def _run(case: Mapping[str, Any], files: Files) -> dict[str, Any]:
     name, kind = str(case.get("id", "?")), str(case["kind"])
     try:
         actual = _handler(kind)(case, files)
@@ -79,6 +85,8 @@ def run_case(case: Mapping[str, Any], files: Files) -> dict[str, Any]:
         return _result(name, kind, skipped=True, error=str(reason))
     except Refusal as refusal:
         return _result(name, kind, error=str(refusal))
+    except KeyError as error:
+        return _result(name, kind, error=f"there is no {error.args[0]} in the case or its files")
     except Exception as error:  # noqa: BLE001 - one broken case must not hide the others
         return _result(name, kind, error=f"{type(error).__name__}: {error}")
     return _judge(name, kind, differences, missing(case["expect"], actual))
@@ -134,6 +142,7 @@ def _result(
         "error": error,
         "worst": worst,
         "compared": compared,
+        "unread": [],
     }
 
 

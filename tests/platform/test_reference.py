@@ -88,6 +88,11 @@ class TestVerdicts:
             ({"signal": "open"}, "signal open"),
             ({"costs": {"borrow": 0.1}}, "borrow"),
             ({"protection": {"stop_loss": 0.1, "stop_first": False}}, "stop first"),
+            ({"protection": {"stop_loss": 0.1, "of": "last price"}}, "last price"),
+            ({"protection": {"stop_loss": 0.1, "armed": "at the close"}}, "at the close"),
+            ({"start": "2021-01-01"}, "no bars"),
+            ({"end": "2019-01-01"}, "no bars"),
+            ({"strategy": {"type": "hold", "weights": {"XX": 1}}}, "XX"),
             ({"bars": {"file": "files/bars.csv", "format": "kdb"}}, "kdb"),
             ({"bars": {"file": "files/gone.csv"}}, "gone.csv"),
             ({"strategy": {"type": "top_k", "k": 1}}, "score"),
@@ -112,7 +117,7 @@ class TestVerdicts:
         assert found["hold"]["passed"]
         assert not found["broken"]["passed"]
         assert "negative" in found["odd"]["error"]
-        assert "KeyError" in found["worse"]["error"]
+        assert "no shares" in found["worse"]["error"]
 
     def test_a_missing_library_leaves_out_and_a_missing_module_of_ours_fails(self, area, monkeypatch):
         monkeypatch.setitem(runner.HANDLERS, "horoscope", "no_such_library:run")

@@ -84,6 +84,23 @@ class TestMetrics:
         expect = {"total_return": CLOSE[-1] / CLOSE[0] - 1}
         assert only(area, kind="metrics", data="a.csv", expect=expect, tolerance={"relative": 1e-9})["passed"]
 
+    def test_a_gap_is_no_observation(self, area):
+        gappy = [CLOSE[0], "", *CLOSE[2:]]
+        write(area, "a.csv", ["date", "close"], zip(DAYS, gappy, strict=True))
+        wanted = ratio(changes([CLOSE[0], *CLOSE[2:]]))
+        found = only(area, kind="metrics", data="a.csv", expect={"sharpe": wanted}, tolerance={"relative": 1e-9})
+        assert found["passed"], repr(found)
+
+    def test_bounds_hold_for_the_benchmark_as_well(self, area):
+        returns, bench = changes(CLOSE), changes(OTHER)
+        write(area, "a.csv", ["date", "ret", "bench"], zip(DAYS[1:], returns, bench, strict=True))
+        over = [a - b for a, b in zip(returns[4:], bench[4:], strict=True)]
+        found = only(
+            area, kind="metrics", data="a.csv", start=DAYS[5], expect={"info_ratio": ratio(over)},
+            tolerance={"relative": 1e-9},
+        )  # fmt: skip
+        assert found["passed"], repr(found)
+
 
 class TestPortfolio:
     WORDS = "mu=(prod(1+r))^(252/n)-1; S=pairwise cov*252; long-only; rf=0.02; "
@@ -105,6 +122,23 @@ class TestPortfolio:
             assert found["passed"], repr(found)
         found = only(area, kind="portfolio", data="p.csv", rules=self.WORDS + "target return 99.5", expect={"ret": 1.0})
         assert "no portfolio" in found["error"]
+
+    @pytest.mark.parametrize(("free", "keys"), [(0.05, {}), (0.02, {"risk_free": 0.02})])
+    def test_the_most_for_the_risk_is_measured_from_what_the_words_call_free(self, area, free, keys):
+        steps = np.array([[0.03, 0.01], [-0.01, 0.02], [0.02, -0.01], [0.01, 0.0]] * 5)
+        prices = 100 * np.cumprod(1 + np.vstack([[0, 0], steps]), axis=0)
+        write(area, "p.csv", ["date", "A", "B"], ((f"d{i}", *row) for i, row in enumerate(prices.tolist())))
+        mean, cov = np.prod(1 + steps, axis=0) ** (252 / 20) - 1, np.cov(steps.T) * 252
+        part = np.linalg.solve(cov, mean - free)  # the tangency portfolio, long in both
+        assert (part > 0).all()
+        weights = part / part.sum()
+        vol = math.sqrt(weights @ cov @ weights)
+        found = only(
+            area, kind="portfolio", data="p.csv", rules="long-only, maximum Sharpe ratio; rf=0.05", **keys,
+            expect={"ret": float(mean @ weights), "sharpe": float(mean @ weights - free) / vol},
+            tolerance={"relative": 1e-6},
+        )  # fmt: skip
+        assert found["passed"], repr(found)
 
 
 class TestBacktest:
@@ -176,3 +210,27 @@ class TestTopk:
             expect={"final_account": 100_000 - cost, "total_cost": cost}, tolerance={"relative": 1e-9},
         )  # fmt: skip
         assert found["passed"], repr(found)
+
+
+class TestWhatNobodyReads:
+    def test_a_slip_is_named_beside_the_result_with_what_was_meant(self, area):
+        ask = {"market": "CN", "board": "main", "date": "2024-01-02", "prev_close": 10, "ipo_dya": 1}
+        found = only(area, kind="market_rule", ask=ask, expect={"limit_up": 11}, verison=2)
+        assert found["passed"]
+        assert found["unread"] == ["verison", "ask.ipo_dya (did you mean ipo_day?)"]
+
+    def test_what_lacks_a_key_says_which(self, area):
+        found = only(area, kind="market_rule", expect={"limit_up": 11})
+        assert "no ask in the case" in found["error"]
+
+    @pytest.mark.parametrize(
+        ("more", "why"),
+        [
+            ({"kind": 3}, "kind"), ({"expect": {}}, "expect"), ({"expect": None}, "expect"),
+            ({"strategy": "sma"}, "strategy"), ({"ask": []}, "ask"), ({"tolerance": 0.1}, "tolerance"),
+        ],
+    )  # fmt: skip
+    def test_a_part_of_another_shape_is_refused_by_its_name(self, area, more, why):
+        found = only(area, **{"kind": "backtest", "expect": {"fills": 1}, **more})
+        assert not found["passed"]
+        assert why in found["error"].partition("reference case: ")[2]

@@ -149,7 +149,7 @@ def adds_up(result, close, capital):
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.0003, -0.0002]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.0003, -0.0002]))
 def test_the_doors_are_equal_and_every_payment_is_accounted_for(seed, borrow, funding):
     rng, open_, close, rules = case(seed)
     bars, costs = Bars.of(open_[0], close[0]), Costs(rate=0.0005, minimum=1.0, borrow=borrow, funding=funding)
@@ -177,7 +177,7 @@ def test_the_doors_are_equal_and_every_payment_is_accounted_for(seed, borrow, fu
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.0003, -0.0002]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.0003, -0.0002]))
 def test_weights_pay_what_they_owe(seed, borrow, funding):
     rng, open_, close, rules = case(seed, 3)
     weights = np.where(rng.random(close.shape) < 0.3, rng.uniform(-0.3, 0.3, close.shape), np.nan)

@@ -180,7 +180,7 @@ MARKETS = [("CN", "main"), ("CN", "chinext"), ("CN", "etf"), ("US", "stock"), No
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.sampled_from(MARKETS), st.integers(0, 9999), COSTS, st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
+@given(st.sampled_from(MARKETS), st.integers(0, 2**32 - 1), COSTS, st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
 def test_the_doors_write_the_same_bytes_in_any_depth(where, seed, costs, participation, reduce):
     rng, bars, volume, market = case(seed, where or ("US", "stock"))
     market = None if where is None else market
@@ -225,7 +225,7 @@ def test_the_doors_write_the_same_bytes_in_any_depth(where, seed, costs, partici
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.sampled_from(MARKETS), st.integers(0, 9999), COSTS, st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
+@given(st.sampled_from(MARKETS), st.integers(0, 2**32 - 1), COSTS, st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
 def test_weights_take_no_more_than_their_part_and_the_account_adds_up(where, seed, costs, participation, reduce):
     parts = [case(seed * 3 + i, where or ("US", "stock")) for i in range(3)]
     rng, market = parts[0][0], None

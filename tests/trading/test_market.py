@@ -15,16 +15,14 @@ from apps.trading.engine.backtest import HOLD, Bars, Options, run_on_bar, run_ru
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.ledger import DIVIDEND, SPLIT
-from apps.trading.engine.rules import schedule
+from apps.trading.engine.rules import BOARDS, schedule
 from apps.trading.engine.trades import match_trades
 from apps.ui.engine.refusal import Refusal
 
 EXAMPLES = int(os.environ.get("QP_LEDGER_EXAMPLES", "150"))
 CAPITAL = 100_000.0
 ALL_IN = Options(capital=CAPITAL, fraction=1.0, cash_short="reduce")
-MARKETS = [("CN", b) for b in ("main", "chinext", "star", "bse", "etf", "etf_t0")] + [
-    ("US", "stock"), ("CRYPTO", "spot"),
-]  # fmt: skip
+MARKETS = [(market, board) for market, boards in BOARDS.items() for board in boards]
 
 
 def days(count, start=date(2024, 1, 2), bars_a_day=1):
@@ -35,8 +33,8 @@ def flat(prices, opens=None):
     return Bars.of(prices if opens is None else opens, prices)
 
 
-def market(bars, board=("CN", "main"), when=None, events=(), charged=False):
-    made = Market.of(board[0], [board[1]], when or days(len(bars)), bars.close[None], events=events)
+def market(bars, board=("CN", "main"), when=None, events=(), charged=False, **status):
+    made = Market.of(board[0], [board[1]], when or days(len(bars)), bars.close[None], events=events, **status)
     return made if charged else replace(made, charges=np.zeros_like(made.charges))
 
 
@@ -253,7 +251,7 @@ def test_raw_prices_with_their_events_earn_what_adjusted_prices_earn(seed):
     assert exact.equity == pytest.approx(on_adjusted.equity, rel=2e-6)
 
 
-PRICES = st.integers(0, 999)
+PRICES = st.integers(0, 2**32 - 1)
 
 
 def case(seed, count=60):
@@ -271,11 +269,54 @@ def case(seed, count=60):
     return rng, Bars.of(open_, close, high, low), events
 
 
+def status(rng, shape):
+    """Days of special treatment, and sessions since a listing in the middle."""
+    listed = int(rng.integers(0, shape[1])) if rng.random() < 0.5 else shape[1]
+    age = np.maximum(np.arange(shape[1]) - listed + 1, 0)
+    return {"st": rng.random(shape) < 0.3, "age": np.broadcast_to(age, shape)}
+
+
+def keeps_the_rules(result, rules, opens, closes):
+    """Play the ledger again: what it says was paid and held is what is left, and no row breaks a rule."""
+    symbols = len(closes)
+    cash, held, bought = result.capital, np.zeros(symbols), {}
+    for f in result.ledger:
+        t, s, side, size = int(f["bar"]), int(f["symbol"]), int(f["side"]), float(f["quantity"])
+        if side == 0:
+            cash += size * float(f["price"])
+            assert abs(size) <= held[s]
+            continue
+        held[s] += side * size
+        if f["reason"] == SPLIT:
+            continue
+        cash -= side * size * float(f["price"]) + float(f["fee"])
+        assert opens[s, t] > 0, "a suspended bar traded"
+        assert closes[s, t] > 0, "a suspended bar traded"
+        assert rules.down[s, t] <= f["price"] <= rules.up[s, t] or not np.isfinite(rules.up[s, t])
+        assert not (side > 0 and opens[s, t] >= rules.up[s, t]), "bought at limit up"
+        assert not (side < 0 and opens[s, t] <= rules.down[s, t]), "sold at limit down"
+        today = (s, int(rules.day[t]))
+        if side > 0:
+            bought[today] = bought.get(today, 0.0) + size
+            steps = (size - rules.minimum[s]) / rules.step[s]
+            assert size >= rules.minimum[s]
+            assert abs(steps - round(steps)) < 1e-3
+        elif rules.settle[s]:
+            assert held[s] >= bought.get(today, 0.0), "sold on the day it was bought"
+        assert held[s] >= -1e-9
+        assert cash >= -1e-6
+    last = np.array([own[np.isfinite(own)][-1] for own in closes])
+    assert result.equity[-1] == pytest.approx(cash + float(held @ last), rel=1e-9)
+    assert result.cash[-1] == pytest.approx(cash, abs=1e-6)
+    assert result.position[:, -1] == pytest.approx(held)
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from(MARKETS), PRICES, st.booleans(), st.sampled_from([0.0, 0.002]), st.integers(1, 3))
 def test_the_doors_write_the_same_bytes_under_every_market(where, seed, reduce, slippage, bars_a_day):
     rng, bars, events = case(seed)
-    rules = market(bars, where, days(60, bars_a_day=bars_a_day), events if where[0] != "CRYPTO" else [], charged=True)
+    rules = market(bars, where, days(60, bars_a_day=bars_a_day), events if where[0] != "CRYPTO" else [], charged=True,
+                   **status(rng, (1, 60)))  # fmt: skip
     targets = rng.choice([0, 1, HOLD], 60, p=[0.2, 0.2, 0.6]).astype(np.int8)
     targets[~(bars.close > 0)] = HOLD
     options = Options(
@@ -301,6 +342,7 @@ def test_the_doors_write_the_same_bytes_under_every_market(where, seed, reduce, 
     called = run_on_bar(on_bar, bars, costs, options, market=rules).result
     assert compiled.ledger.tobytes() == called.ledger.tobytes()
     assert compiled.equity.tobytes() == called.equity.tobytes()
+    keeps_the_rules(compiled, rules, bars.open[None], bars.close[None])
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -312,40 +354,12 @@ def test_weights_keep_every_rule_and_the_account_adds_up(where, seed, reduce, ba
     opens[np.isnan(closes)] = np.nan
     events = [Event(int(rng.integers(1, 60)), s, ratio=float(rng.choice([1.0, 2.0])), payout=0.1) for s in range(3)]
     rules = Market.of(where[0], [where[1]] * 3, days(60, bars_a_day=bars_a_day), closes,
-                      events=events if where[0] != "CRYPTO" else [])  # fmt: skip
+                      events=events if where[0] != "CRYPTO" else [], **status(rng, (3, 60)))  # fmt: skip
     weights = np.where(rng.random((3, 60)) < 0.3, rng.random((3, 60)) / 3, np.nan)
     costs = Costs(rate=0.0003, minimum=5.0, slippage=0.001)
     options = Options(capital=500_000.0, cash_short="reduce" if reduce else "refuse")
     result = run_weights(weights, opens, closes, costs, options, market=rules)
-    cash, held, bought = options.capital, np.zeros(3), {}
-    for f in result.ledger:
-        t, s, side, size = int(f["bar"]), int(f["symbol"]), int(f["side"]), float(f["quantity"])
-        if side == 0:
-            cash += size * float(f["price"])
-            assert abs(size) <= held[s]
-            continue
-        held[s] += side * size
-        if f["reason"] == SPLIT:
-            continue
-        cash -= side * size * float(f["price"]) + float(f["fee"])
-        assert opens[s, t] > 0, "a suspended bar traded"
-        assert rules.down[s, t] <= f["price"] <= rules.up[s, t] or not np.isfinite(rules.up[s, t])
-        assert not (side > 0 and opens[s, t] >= rules.up[s, t]), "bought at limit up"
-        assert not (side < 0 and opens[s, t] <= rules.down[s, t]), "sold at limit down"
-        today = (s, int(rules.day[t]))
-        if side > 0:
-            bought[today] = bought.get(today, 0.0) + size
-            steps = (size - rules.minimum[s]) / rules.step[s]
-            assert size >= rules.minimum[s]
-            assert abs(steps - round(steps)) < 1e-3
-        elif rules.settle[s]:
-            assert held[s] >= bought.get(today, 0.0), "sold on the day it was bought"
-        assert held[s] >= -1e-9
-        assert cash >= -1e-6
-    last = [closes[s][np.isfinite(closes[s])][-1] for s in range(3)]
-    assert result.equity[-1] == pytest.approx(cash + float(held @ np.array(last)), rel=1e-9)
-    assert result.cash[-1] == pytest.approx(cash, abs=1e-6)
-    assert result.position[:, -1] == pytest.approx(held)
+    keeps_the_rules(result, rules, opens, closes)
 
 
 @pytest.mark.parametrize("seed", range(10))

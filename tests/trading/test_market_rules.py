@@ -90,6 +90,10 @@ def test_limits_are_ticks_nearest_to_the_band(ticks, board):
         ({"board": "main", "side": "sell", "quantity": 200, "held": 100}, False, "not_held"),
         ({"market": "CRYPTO", "board": "spot", "side": "buy", "quantity": 0.001, "step": 0.001, "price": 100.0}, False, "min_notional"),
         ({"market": "CRYPTO", "board": "spot", "side": "buy", "quantity": 0.0015, "step": 0.001}, False, "lot"),
+        ({"market": "CRYPTO", "board": "spot", "side": "sell", "quantity": 0.0015, "held": 1, "step": 0.001}, False, "lot"),
+        ({"market": "CRYPTO", "board": "spot", "side": "sell", "quantity": 0.0015, "held": 0.0015, "step": 0.001}, False, "lot"),
+        ({"market": "CRYPTO", "board": "spot", "side": "sell", "quantity": 0.01, "held": 1, "price": 100.0, "min_notional": 5}, False, "min_notional"),
+        ({"board": "main", "side": "SELL", "quantity": 50, "held": 50, "price": 0.05}, True, None),
         ({"market": "US", "board": "stock", "side": "sell", "quantity": 7, "held": 7, "bought_today": 7}, True, None),
     ],
 )  # fmt: skip
@@ -101,6 +105,8 @@ def test_orders_are_allowed_or_refused_with_the_rule_broken(ask, allowed, reason
 def test_nearest_quantity_below():
     assert answer({"market": "CN", "date": "2024-01-02", "quantity": 150})["nearest_below"] == 100
     assert answer({"market": "CN", "board": "star", "date": "2024-01-02", "quantity": 199})["nearest_below"] == 0
+    coins = {"market": "CRYPTO", "date": "2024-01-02", "quantity": 0.0279, "step": 0.005}
+    assert answer(coins)["nearest_below"] == 0.025
 
 
 @pytest.mark.parametrize(
@@ -143,6 +149,24 @@ def test_funding_is_paid_by_longs_where_the_rate_is_positive():
 def test_what_no_row_covers_is_refused(ask):
     with pytest.raises(Refusal):
         answer({"market": "CN", "date": "2024-01-02", "prev_close": 10, **ask})
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        ({"date": "2024-13-01"}, "date"), ({"date": None}, "date"), ({"side": "sel", "quantity": 100}, "side"),
+        ({"fee": "stamp_duty", "notional": 1e5}, "side"), ({"market": "US", "fee": "taf", "quantity": 1}, "side"),
+    ],
+)  # fmt: skip
+def test_a_question_that_is_not_one_is_refused_at_its_field(ask, field):
+    with pytest.raises(Refusal) as refusal:
+        answer({"market": "CN", "date": "2024-01-02", **ask})
+    assert refusal.value.field == field
+
+
+def test_a_market_without_rules_is_named():
+    with pytest.raises(Refusal, match="no rules for MARS;"):
+        answer({"market": "mars", "date": "2024-01-02", "prev_close": 1})
 
 
 def test_rows_of_one_rule_never_overlap_and_name_their_source():

@@ -24,6 +24,7 @@ from apps.trading.engine.backtest import (
 from apps.trading.engine.backtest.broker import Broker
 from apps.trading.engine.backtest.market import Event
 from apps.trading.engine.costs import Costs
+from apps.trading.engine.rules import BOARDS
 from apps.ui.engine.refusal import Refusal
 
 #: Order sequences of the ledger test: raise it for the long run.
@@ -283,19 +284,20 @@ def test_parts_whose_sum_is_not_quite_the_whole_end_with_it(size, parts):
     assert run.result.position[0, -1] == pytest.approx(0.0, abs=1e-12)
 
 
-MARKETS = [("CN", b) for b in ("main", "chinext", "star", "bse", "etf", "etf_t0")] + [
-    ("US", "stock"), ("CRYPTO", "spot"), ("CRYPTO", "perpetual"),
-]  # fmt: skip
+MARKETS = [(market, board) for market, boards in BOARDS.items() for board in boards]
 ACTIONS = st.lists(
     st.tuples(
         st.integers(0, 28), st.sampled_from([-350, -200, -100, -50, 100, 200, 300, 1000]),
-        st.sampled_from([{}, {"limit": 10.0}, {"stop": 10.5}, {"on_close": True}, {"trail": 0.2}, {"twap": 3}]),
+        st.sampled_from([
+            {}, {"limit": 10.0}, {"stop": 10.5}, {"stop": 9.6, "limit": 9.9}, {"on_close": True}, {"trail": 0.2},
+            {"twap": 3}, {"vwap": 2},
+        ]),
     ), max_size=25,
 )  # fmt: skip
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.sampled_from(MARKETS), ACTIONS, st.integers(0, 99), st.booleans())
+@given(st.sampled_from(MARKETS), ACTIONS, st.integers(0, 2**32 - 1), st.booleans())
 def test_every_account_adds_up_and_keeps_the_rules(where, actions, seed, reduce):
     rng = np.random.Generator(np.random.PCG64(seed))
     close = np.round(10 * np.exp(np.cumsum(rng.normal(0, 0.06, 30))), 2)
@@ -303,7 +305,7 @@ def test_every_account_adds_up_and_keeps_the_rules(where, actions, seed, reduce)
     close[rng.random(30) < 0.1] = np.nan
     bars = Bars.of(open_, close, np.fmax(open_, close) + 0.1, np.fmin(open_, close) - 0.1)
     days = [date(2024, 1, 2) + timedelta(days=i // 2) for i in range(30)]
-    market = Market.of(where[0], [where[1]], days, close[None])
+    market = Market.of(where[0], [where[1]], days, close[None], st=rng.random((1, 30)) < 0.3)
     wanted: dict[int, list] = {}
     for t, quantity, terms in actions:
         wanted.setdefault(t, []).append((quantity, terms))

@@ -182,7 +182,7 @@ class TestCage:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
-    st.sampled_from(["main", "chinext", "star", "bse", "etf"]), st.integers(0, 999),
+    st.sampled_from(["main", "chinext", "star", "bse", "etf"]), st.integers(0, 2**32 - 1),
     st.sampled_from([40_000, 50_100, 150_000, 299_900, 1_000_000, 2_500_000, 2_500_050]),
     st.sampled_from(["split", "refuse"]), st.sampled_from([1, 4]), st.booleans(),
 )  # fmt: skip

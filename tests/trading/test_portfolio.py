@@ -128,6 +128,11 @@ class TestTopk:
         change = np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.0]])
         assert topk_dropout(self.SCORES, self.PRICE, self.PRICE, options, change=change).traded[1] == 0
 
+    def test_none_to_drop_are_all_as_pyqlib_cuts_its_list(self):
+        options = TopkOptions(topk=1, n_drop=0, open_cost=0.0, close_cost=0.0, min_cost=0.0, account=100.0)
+        scores, price = np.tile([2.0, 1.0], (4, 1)), np.full((4, 2), 10.0)
+        assert topk_dropout(scores, price, price, options).traded.tolist() == [0, 95, 95, 95]
+
     def test_costs_leave_the_account(self):
         options = TopkOptions(topk=1, n_drop=1, open_cost=0.001, close_cost=0.002, min_cost=0.0, account=100.0)
         found = topk_dropout(self.SCORES, self.PRICE, self.PRICE, options)

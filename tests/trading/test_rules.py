@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from apps.trading.engine.backtest import FLAT, HOLD, LONG, Bars, Options, rule_targets, run_rule, run_targets, sweep
 from apps.trading.engine.backtest.rules import price_unit
 from apps.trading.engine.costs import Costs
+from apps.ui.engine.refusal import Refusal
 
 prices_ = st.lists(st.integers(900, 1100), min_size=5, max_size=80).map(lambda v: np.array(v) / 100.0)
 
@@ -180,6 +181,26 @@ def test_a_sweep_gives_what_single_runs_give():
             assert found.fills[i, j] == len(single.ledger)
             assert found.drawdown[i, j] == pytest.approx((single.equity / peak - 1).min())
             assert found.sharpe[i, j] == pytest.approx(returns.mean() / returns.std(ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        (("sma_cross", {"fast": 0, "slow": 3}), "fast"), (("sma_cross", {"fast": 9, "slow": 3}), "fast"),
+        (("sma_cross", {"fast": 3, "slow": 3}), "fast"), (("rsi_reversal", {"window": 0, "low": 30, "high": 70}), "window"),
+    ],
+)  # fmt: skip
+def test_windows_that_cannot_be_are_refused_at_every_door(rule, field):
+    bars = line(np.arange(1.0, 30.0))
+    for door in (run_rule, rule_targets):
+        with pytest.raises(Refusal) as refusal:
+            door(*rule, bars)
+        assert refusal.value.field == field
+
+
+def test_a_sweep_over_no_bar_is_refused():
+    with pytest.raises(Refusal):
+        sweep([0, 1], [2], line(np.arange(1.0, 30.0)))
 
 
 def test_a_sweep_without_bars_or_movement_is_undefined():

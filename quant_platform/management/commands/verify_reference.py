@@ -31,7 +31,7 @@ class Command(BaseCommand):
         else:
             for case in result["cases"]:
                 mark = MARKS[case["passed"], case["skipped"]]
-                self.stdout.write(f"{mark} {case['id']}  {case['error'] or _worst(case)}")
+                self.stdout.write(f"{mark} {case['id']}  {case['error'] or _worst(case)}{_unread(case)}")
             self.stdout.write(f"{result['passed']} passed, {result['failed']} failed, {result['skipped']} skipped")
         if result["failed"]:
             raise SystemExit(1)
@@ -39,3 +39,7 @@ class Command(BaseCommand):
 
 def _worst(case: dict[str, Any]) -> str:
     return f"worst error {case['worst']['error']:.1e} ({case['worst']['name']})"
+
+
+def _unread(case: dict[str, Any]) -> str:
+    return f"; not read: {', '.join(case['unread'])}" if case["unread"] else ""

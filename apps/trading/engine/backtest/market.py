@@ -93,12 +93,12 @@ class Market:
     @classmethod
     def of(
         cls, market: str, boards: Sequence[str], days: Sequence[date], close: Floats, *,
-        st: NDArray[np.bool_] | None = None, events: Sequence[Event] = (),
+        st: NDArray[np.bool_] | None = None, age: Integers | None = None, events: Sequence[Event] = (),
     ) -> Market:  # fmt: skip
-        """Build daily rules from raw closes (S, T), the board of each instrument and its ST flags (S, T)."""
+        """Build daily rules from raw closes (S, T), the board of each instrument, its ST flags and its age (S, T)."""
         every = [(market, board) for board in boards]
         days_ = np.array(days, "datetime64[D]")
-        return cls.build(every, days_, _reference(close, events), st=st, events=events)
+        return cls.build(every, days_, _reference(close, events), st=st, age=age, events=events)
 
     @classmethod
     def build(

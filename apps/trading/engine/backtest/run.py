@@ -154,6 +154,8 @@ def sweep(
     listed = bars.listed
     b = listed.bars
     rows, columns = np.asarray(fasts, np.int64), np.asarray(slows, np.int64)
+    if min(rows.min(initial=1), columns.min(initial=1)) < 1:
+        raise Refusal("bad_window", N_("A window must hold at least one bar."), field="window")
     shape = (len(rows), len(columns))
     final, drawdown, sharpe = (np.full(shape, np.nan) for _ in range(3))
     fills = np.zeros(shape, np.int64)
@@ -193,8 +195,15 @@ def _rule(name: str, params: Mapping[str, float]) -> tuple[int, int, int, float,
         raise Refusal("unknown_rule", N_("There is no rule %(rule)s."), field="rule", rule=name)
     code = rules.RULES[name]
     if name == "sma_cross":
-        return code, int(params["fast"]), int(params["slow"]), 0.0, 0.0
+        fast, slow = int(params["fast"]), int(params["slow"])
+        if not 1 <= fast < slow:
+            raise Refusal(
+                "fast_not_below_slow", N_("The fast average must be shorter than the slow one."), field="fast"
+            )
+        return code, fast, slow, 0.0, 0.0
     if name == "rsi_reversal":
+        if int(params["window"]) < 1:
+            raise Refusal("bad_window", N_("A window must hold at least one bar."), field="window")
         return code, int(params["window"]), 0, float(params["low"]), float(params["high"])
     return code, 0, 0, 0.0, 0.0
 

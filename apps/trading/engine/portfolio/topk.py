@@ -181,7 +181,8 @@ def _trade(
     today = fresh[: max(options.n_drop + options.topk - len(last), 0)]
     together = {*last, *today}
     combined = [s for s in order if s in together]
-    worst = set(combined[-options.n_drop :]) if options.n_drop else set()
+    # None to drop are all: pyqlib cuts its list in the same way.
+    worst = set(combined[-options.n_drop :])
     sell = [s for s in last if s in worst]
     buy = today[: max(len(sell) + options.topk - len(last), 0)]
     chosen = set(sell)

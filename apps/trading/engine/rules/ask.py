@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,6 +12,14 @@ from apps.trading.engine.rules.day import DayRules, day_rules, find_row, fund_pa
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
+#: Fees that the seller alone pays, or paid at some time.
+SELLERS = ("stamp_duty", "sec_fee", "taf")
+#: What a question may say.
+ASKED = (
+    "market", "board", "date", "st", "delisting", "listed_for", "listing_day", "ipo_day", "session", "prev_close",
+    "fee", "side", "notional", "rate", "minimum", "funding_rate", "mark", "quantity", "held", "bought_today", "step",
+    "min_notional", "price", "tick", "order", "auction", "best_bid", "best_ask", "last", "suspended", "locked",
+)  # fmt: skip
 DEFAULT_BOARD = {"CN": "main", "US": "stock", "CRYPTO": "spot"}
 
 
@@ -21,7 +30,7 @@ def answer(ask: Mapping[str, Any]) -> dict[str, Any]:
     ``quantity`` with ``side`` gives allowed, reason and nearest_below.
     """
     market = str(ask.get("market", "CN")).upper()
-    day = date.fromisoformat(str(ask["date"]))
+    day, ask = _day(ask), {**ask, "side": _side(ask)}
     if "fee" in ask:
         return {"fee": fee(market, day, ask)}
     if "funding_rate" in ask:
@@ -43,8 +52,35 @@ def answer(ask: Mapping[str, Any]) -> dict[str, Any]:
         reason = refusal_of(rules, ask, limits)
         found |= {"allowed": not reason, "reason": reason or None}
         if "quantity" in ask:
-            found["nearest_below"] = rules.nearest_below(float(ask["quantity"]))
+            found["nearest_below"] = _venue(rules, ask).nearest_below(float(ask["quantity"]))
     return found
+
+
+def _day(ask: Mapping[str, Any]) -> date:
+    try:
+        return date.fromisoformat(str(ask.get("date", "")))
+    except ValueError:
+        raise Refusal(
+            "bad_day", N_("A question to the rules needs a day such as 2024-01-02, not %(day)s."), field="date",
+            day=str(ask.get("date", "-")),
+        ) from None  # fmt: skip
+
+
+def _side(ask: Mapping[str, Any]) -> str:
+    """Return buy or sell; nothing where the question does not say it."""
+    side = str(ask.get("side") or "").lower()
+    if side not in ("", "buy", "sell"):
+        raise Refusal("bad_side", N_("An order buys or sells; %(side)s is neither."), field="side", side=side)
+    return side
+
+
+def _venue(rules: DayRules, ask: Mapping[str, Any]) -> DayRules:
+    """Return the rules with the step and least value that the venue tells of the instrument asked about."""
+    step = float(ask.get("step", 0.0))
+    return replace(
+        rules, minimum=step or rules.minimum, step=step or rules.step,
+        min_notional=float(ask.get("min_notional", rules.min_notional)),
+    )  # fmt: skip
 
 
 def refusal_of(rules: DayRules, ask: Mapping[str, Any], limits: tuple[float, float] | None) -> str:
@@ -89,14 +125,14 @@ def _quantity_refusal(rules: DayRules, ask: Mapping[str, Any]) -> str:
         return "quantity"
     if rules.maxima and quantity > rules.maxima[1 if ask.get("order") == "market" else 0]:
         return "maximum"
+    rules = _venue(rules, ask)
     if ask.get("side") == "sell" and "held" in ask:
-        return _sale_refusal(rules, quantity, float(ask["held"]), float(ask.get("bought_today", 0.0)))
-    step = float(ask.get("step", 0.0))
-    whole = abs(quantity / step - round(quantity / step)) <= 1e-6 if step else rules.nearest_below(quantity) == quantity
-    if not whole:
-        return "lot"
-    least = float(ask.get("min_notional", rules.min_notional))
-    return "min_notional" if quantity * float(ask.get("price") or math.inf) < least else ""
+        refused = _sale_refusal(rules, quantity, float(ask["held"]), float(ask.get("bought_today", 0.0)))
+    else:
+        refused = "" if rules.nearest_below(quantity) == quantity else "lot"
+    if refused:
+        return refused
+    return "min_notional" if quantity * float(ask.get("price") or math.inf) < rules.min_notional else ""
 
 
 def _sale_refusal(rules: DayRules, quantity: float, held: float, bought_today: float) -> str:
@@ -110,7 +146,11 @@ def _sale_refusal(rules: DayRules, quantity: float, held: float, bought_today: f
 def fee(market: str, day: date, ask: Mapping[str, Any]) -> float:
     """Return one fee of an order of ``notional`` (and ``quantity`` shares, for fees by share)."""
     name, notional, sell = str(ask["fee"]), float(ask.get("notional", 0.0)), ask.get("side") == "sell"
-    board = str(ask.get("board", DEFAULT_BOARD.get(market, "")))
+    board = str(ask.get("board", DEFAULT_BOARD.get(market, ""))).lower()
+    if name in SELLERS and not ask.get("side"):
+        raise Refusal(
+            "no_side", N_("Whether %(what)s is due depends on the side: buy or sell."), field="side", what=name
+        )
     row = find_row(market, board, name, day)
     both = find_row(market, board, f"{name}_both", day)
     if row is None and both is not None:
@@ -128,6 +168,6 @@ def fee(market: str, day: date, ask: Mapping[str, Any]) -> float:
         return max(min(float(ask.get("rate", ceiling)), float(ceiling)) * notional, float(ask.get("minimum", least)))
     if name == "taf":
         return min(float(ask["quantity"]) * float(row.value[0]), float(row.value[1])) if sell else 0.0
-    if name in ("stamp_duty", "sec_fee") and not sell:
+    if name in SELLERS and not sell:
         return 0.0
     return notional * float(row.value)

@@ -97,7 +97,7 @@ class DayRules:
         """Return whether ``quantity`` of ``held`` is a lot, or takes an odd remainder along whole."""
         if quantity <= 0 or quantity > held:
             return False
-        if quantity == held:
+        if quantity == held and self.market != "CRYPTO":  # a venue's step holds for the last coin, too
             return True
         if self.step == 1.0 or self.market != "CN":
             return self.nearest_below(quantity) == quantity
@@ -116,8 +116,9 @@ def day_rules(
     if board not in BOARDS.get(market, ()):
         known = ", ".join(f"{m} {b}" for m, boards in BOARDS.items() for b in boards)
         raise Refusal(
-            "unknown_board", N_("There are no rules for %(board)s; known are %(known)s."), board=board, known=known
-        )
+            "unknown_board", N_("There are no rules for %(board)s; known are %(known)s."),
+            board=f"{market} {board}".strip(), known=known,
+        )  # fmt: skip
     lot = _value(market, board, "lot", day)
     maxima, notional = find_row(market, board, "maximum", day), find_row(market, board, "min_notional", day)
     cage = find_row(market, board, "cage", day)
