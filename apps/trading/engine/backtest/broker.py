@@ -17,7 +17,7 @@ from apps.trading.engine.backtest.market import SAME, Event, Market
 from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
 from apps.trading.engine.backtest.own_rules import NEVER, moved, owed_by_bar, own_rules, session_starts, whole_steps
-from apps.trading.engine.backtest.permits import after_event, child_of, inside, levied, whole_lots
+from apps.trading.engine.backtest.permits import after_event, allowed_change, child_of, inside, levied, whole_lots
 from apps.trading.engine.costs import Costs, order_fee
 from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.day import within_cage
@@ -77,6 +77,15 @@ class Broker(Account):
         order.status = "cancelled"
         self.open.remove(order)
         return True
+
+    def lots_towards(self, wanted: float, s: int) -> float:
+        """Return the holding nearest to ``wanted`` shares (towards nothing) that lots let the account reach."""
+        unit = float(self.costs.lot) if not self._rules else min(self._rules[s].lots[1], 1.0)
+        count = wanted / unit
+        target = (math.floor(count) if count >= 0.0 else math.ceil(count)) * unit
+        if not self._rules:
+            return target
+        return self.held[s] + allowed_change(target - self.held[s], self.held[s], *self._rules[s].lots)
 
     def _refusal(self, order: Order) -> str:
         quantity = order.quantity

@@ -106,26 +106,32 @@ class Context:
         return value
 
     def buy(self, quantity: float, symbol: int = 0, **terms: Any) -> Order:
-        """Order to buy; ``terms`` as in ``order``."""
-        return self.order(quantity, symbol, **terms)
+        """Order to buy; ``terms`` as in ``order``. A quantity that is not above zero leaves a refused order."""
+        return self._give(1, quantity, symbol, terms)
 
     def sell(self, quantity: float, symbol: int = 0, **terms: Any) -> Order:
-        """Order to sell; ``terms`` as in ``order``."""
-        return self.order(-quantity, symbol, **terms)
+        """Order to sell; the same."""
+        return self._give(-1, quantity, symbol, terms)
 
     def order(self, quantity: float, symbol: int = 0, **terms: Any) -> Order:
         """Order ``quantity`` shares (negative sells) from the next bar on.
 
         ``limit``, ``stop`` (both: stop-limit), ``trail`` (money behind the best price), ``on_close``,
         ``twap`` or ``vwap`` (bars to spread it over; VWAP by the volumes of as many past bars).
-        None of them: a market order at the next open.
+        None of them: a market order at the next open. Terms that do not go together, and numbers that
+        cannot be, are refused with their name.
         """
-        side = 1 if quantity > 0 else -1
+        return self._give(1 if quantity > 0 else -1, abs(quantity), symbol, terms)
+
+    def _give(self, side: int, size: float, symbol: int, terms: dict[str, Any]) -> Order:
+        if not 0 <= symbol < len(self.bars):
+            raise Refusal(
+                "unknown_instrument", N_("There is no instrument %(symbol)s; they count from 0 to %(last)s."),
+                field="symbol", symbol=symbol, last=len(self.bars) - 1,
+            )  # fmt: skip
         if not terms:
-            return self._broker.submit(Order(len(self._broker.orders), self.t, symbol, side, abs(quantity)))
-        for name in terms:
-            known(TERMS, name)
-        size, kind, plan = abs(quantity), _kind(terms), list[float]()
+            return self._broker.submit(Order(len(self._broker.orders), self.t, symbol, side, size))
+        kind, plan = kind_of(terms), list[float]()
         if kind in ("twap", "vwap"):
             plan = self._plan(kind, size, symbol, int(terms[kind]))
         order = Order(
@@ -152,10 +158,14 @@ class Context:
         return self._targets[symbol]
 
     def order_target_percent(self, share: float, symbol: int = 0, **terms: Any) -> Order | None:
-        """Order towards ``share`` of the equity in whole lots, priced at this close."""
-        lot = self._broker.costs.lot
-        wanted = math.floor(share * self.equity / self.bars[symbol].close / lot) * lot
-        return self.order_target(wanted, symbol, **terms)
+        """Order towards ``share`` of the equity in the lots of the market, priced at this close.
+
+        None where there is nothing to order, or no close to size it by.
+        """
+        close = self.bars[symbol].close
+        if not close > 0.0:
+            return None
+        return self.order_target(self._broker.lots_towards(share * self.equity / close, symbol), symbol, **terms)
 
     def cancel(self, order: Order) -> bool:
         return self._broker.cancel(order)
@@ -176,18 +186,26 @@ class Context:
 
 
 TERMS = dict.fromkeys(("limit", "stop", "trail", "on_close", "twap", "vwap"))
+#: The terms that go together, and the kind of order they make.
+KINDS: dict[frozenset[str], Kind] = {
+    frozenset(): "market", frozenset({"limit"}): "limit", frozenset({"stop"}): "stop",
+    frozenset({"stop", "limit"}): "stop_limit", frozenset({"trail"}): "trailing",
+    frozenset({"on_close"}): "on_close", frozenset({"twap"}): "twap", frozenset({"vwap"}): "vwap",
+}  # fmt: skip
 
 
-def _kind(terms: Mapping[str, Any]) -> Kind:
-    if "twap" in terms or "vwap" in terms:
-        return "twap" if "twap" in terms else "vwap"
-    if "trail" in terms:
-        return "trailing"
-    if "stop" in terms:
-        return "stop_limit" if "limit" in terms else "stop"
-    if "limit" in terms:
-        return "limit"
-    return "on_close" if terms.get("on_close") else "market"
+def kind_of(terms: Mapping[str, Any]) -> Kind:
+    """Return the kind of order that ``terms`` make; refuse unknown names, numbers that cannot be, contradictions."""
+    for name, value in terms.items():
+        known(TERMS, name)
+        if name != "on_close" and not 0 < value < math.inf:
+            raise Refusal("bad_term", N_("%(name)s must be a number above zero."), field=name, name=name)
+    said = frozenset(name for name in terms if name != "on_close" or terms[name])
+    if said not in KINDS:
+        raise Refusal(
+            "terms_apart", N_("One order cannot have %(terms)s at once."), field="terms", terms=", ".join(sorted(said))
+        )
+    return KINDS[said]
 
 
 def known(values: Mapping[str, Any], name: str) -> Any:
@@ -214,6 +232,28 @@ class OrderRun:
 OnBar = Callable[[Context, Any], object]
 
 
+def _check(
+    bars: Sequence[Bars], volume: Any, indicators: Mapping[str, Any], market: Market | None, leverage: float
+) -> None:
+    """Refuse what has another shape than the bars (S, T), and a leverage that is none."""
+    shape = (len(bars), len(bars[0]) if bars else 0)
+    if not bars or any(len(b) != shape[1] for b in bars):
+        raise Refusal("bad_bars", N_("Every instrument needs a bar, or a gap, at each time."), field="bars")
+    if market is not None and market.up.shape != shape:
+        raise Refusal("bad_rules", N_("There must be one rule for each instrument and bar."), field="market")
+    if volume is not None and np.atleast_2d(np.asarray(volume)).shape != shape:
+        raise Refusal("bad_volume", N_("There must be one volume for each instrument and bar."), field="volume")
+    for name, values in indicators.items():
+        found = np.atleast_2d(np.asarray(values)).shape
+        if found[-1] != shape[1]:
+            raise Refusal(
+                "bad_indicator", N_("%(name)s has %(found)s values for %(bars)s bars."), field="indicators",
+                name=name, found=found[-1], bars=shape[1],
+            )  # fmt: skip
+    if not 1.0 <= leverage < math.inf:
+        raise Refusal("bad_leverage", N_("The leverage must be a number of at least 1."), field="leverage")
+
+
 def run_on_bar(
     on_bar: OnBar, bars: Bars | Sequence[Bars], costs: Costs | None = None, options: Options | None = None, *,
     volume: NDArray[np.float64] | None = None, indicators: Mapping[str, Any] | None = None,
@@ -228,6 +268,7 @@ def run_on_bar(
     """
     single = isinstance(bars, Bars)
     listed: list[Bars] = [bars] if isinstance(bars, Bars) else list(bars)
+    _check(listed, volume, indicators or {}, market, leverage)
     rows = [None] * len(listed) if volume is None else np.atleast_2d(np.asarray(volume, np.float64))
     prices = [Prices(b, row) for b, row in zip(listed, rows, strict=True)]
     options = options or Options()

@@ -41,6 +41,25 @@ def sale_lots(quantity: float, held: float, step: float) -> float:
 
 
 @compiled
+def allowed_change(change: float, held: float, least: float, step: float) -> float:
+    """Return the part of a change of ``held`` shares that the lots of the market allow, in its direction.
+
+    Closing is always allowed; a short grows and falls by the lots of a purchase.
+    """
+    if change < 0.0:
+        if held > 0.0:
+            sold = sale_lots(min(-change, held), held, step)
+            beyond = -change - held
+            return -sold - (whole_lots(beyond, least, step) if beyond > 0.0 else 0.0)
+        return -whole_lots(-change, least, step)
+    if held < 0.0:
+        bought = sale_lots(min(change, -held), -held, step)
+        beyond = change + held
+        return bought + (whole_lots(beyond, least, step) if beyond > 0.0 else 0.0)
+    return whole_lots(change, least, step)
+
+
+@compiled
 def open_to(is_sell: bool, price: float, up: float, down: float) -> bool:
     """Return whether anybody can be met at ``price``: nobody sells at limit up, nobody buys at limit down.
 

@@ -21,28 +21,9 @@ from apps.trading.engine.backtest.options import (
     SUSPENDED,
     VOLUME,
 )
-from apps.trading.engine.backtest.permits import inside, open_to, sale_lots, too_large, total_fee, whole_lots
+from apps.trading.engine.backtest.permits import allowed_change, inside, open_to, too_large, total_fee
 from apps.trading.engine.ledger import REBALANCE, RUIN
 from apps.trading.engine.rules.schedule import MARKET_ORDER
-
-
-@compiled
-def allowed_change(change: float, held: float, least: float, step: float) -> float:
-    """Return the part of a change of ``held`` shares that the lots of the market allow, in its direction.
-
-    Closing is always allowed; a short grows and falls by the lots of a purchase.
-    """
-    if change < 0.0:
-        if held > 0.0:
-            sold = sale_lots(min(-change, held), held, step)
-            beyond = -change - held
-            return -sold - (whole_lots(beyond, least, step) if beyond > 0.0 else 0.0)
-        return -whole_lots(-change, least, step)
-    if held < 0.0:
-        bought = sale_lots(min(change, -held), -held, step)
-        beyond = change + held
-        return bought + (whole_lots(beyond, least, step) if beyond > 0.0 else 0.0)
-    return whole_lots(change, least, step)
 
 
 @compiled
