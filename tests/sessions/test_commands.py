@@ -81,6 +81,8 @@ def test_a_training_takes_overrides(toy, capsys):
         (["Averages", "--start", "1901-01-01"], "lies outside"),
         (["Averages", "--benchmark", "XXX"], "XXX is not in"),
         (["Averages", "--user", "nobody"], "no user nobody"),
+        (["Averages", "--mode", "anchored"], "belong to --study walk_forward"),
+        (["Averages", "--study", "sweep", "--open-holdout"], "belong to --study walk_forward"),
     ],
 )
 def test_a_backtest_that_cannot_be_is_one_sentence(rule, arguments, sentence):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from apps.sessions.management.starting import StartCommand
 from apps.sessions.models import Kind
@@ -33,6 +33,8 @@ class Command(StartCommand):
         parser.add_argument("--open-holdout", action="store_true", help="read the locked last bars; it is counted")
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
+        if options["study"] != "walk_forward" and (options["mode"] or options["open_holdout"]):
+            raise CommandError("--mode and --open-holdout belong to --study walk_forward.")
         names = (
             "start", "end", "capital", "benchmark", "benchmark_dataset", "market_rules",
             "checkpoint_session", "study", "mode", "open_holdout",
