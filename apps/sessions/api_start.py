@@ -11,6 +11,7 @@ from pydantic import Field
 from apps.sessions.api import Document, caller
 from apps.sessions.api_documents import full_document
 from apps.sessions.models import Kind
+from apps.sessions.selectors import session_for_user
 from apps.sessions.services.sessions import session_create
 from apps.strategies.models import StrategyVersion
 from apps.strategies.selectors import strategy_for_user
@@ -65,7 +66,7 @@ def _start(request: HttpRequest, strategy_id: int, kind: Kind, body: RunIn) -> t
         owner=caller(request), version=version, kind=kind, overrides=body.overrides, params=params,
         priority=body.priority, time_limit=body.time_limit, memory_limit_mb=body.memory_limit_mb,
     )  # fmt: skip
-    return 201, full_document(made)
+    return 201, full_document(session_for_user(caller(request), made.pk))  # with all that it names, in one query
 
 
 @router.post("/{int:strategy_id}/train", summary="Train", response={201: Document})

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.sessions.engine.admission import Job, Need, Past, need_of, usable_slots
@@ -44,7 +45,7 @@ class Forecast:
 
     @classmethod
     def read(cls) -> Forecast:
-        """Read history, runs, workers and machine: three queries however many sessions there are."""
+        """Read history, runs, workers and machine: at most four queries however many sessions there are."""
         needs = needs_by_likeness()
         rows = Session.objects.filter(status__in=ON_A_WORKER).values_list(*FIELDS, "progress", "seconds_used")
         running, promised, gpu_promised = [], 0, 0
@@ -80,9 +81,26 @@ def seconds_left(progress: float, used: float, need: Need) -> float | None:
     return max(0.0, need.seconds - used) if need.seconds is not None else None
 
 
-def needs_by_likeness() -> dict[Key, Need]:
+#: The needs as they were read when this was the newest finished session: they change when another one finishes.
+_known: dict[object, Mapping[Key, Need]] = {}
+
+
+def needs_by_likeness() -> Mapping[Key, Need]:
     """Return needs from the latest finished sessions: of the same configuration, version, and kind and type."""
     rows = Session.objects.filter(status=State.COMPLETED).order_by("-finished_at")
+    newest = rows.values_list("pk", "finished_at", "usage").first()
+    if newest is None:
+        return {}
+    key = (*newest[:2], json.dumps(newest[2], sort_keys=True))
+    needs = _known.get(key)
+    if needs is None:
+        needs = _needs(rows)
+        _known.clear()
+        _known[key] = needs
+    return needs
+
+
+def _needs(rows: QuerySet[Session]) -> dict[Key, Need]:
     history: dict[Key, list[Past]] = {}
     for kind, type_key, version, config, usage, seconds in rows.values_list(*FIELDS, "seconds_used")[:HISTORY]:
         if not usage.get("peak_rss_bytes"):

@@ -22,6 +22,12 @@ SORTS: Mapping[str, str] = {
     "created": "created", "finished": "finished_at", "return": "result_return", "sharpe": "result_sharpe",
 }  # fmt: skip
 
+#: What a list shows nothing of: most of a row's weight, and read from JSON for each.
+UNLISTED = (
+    "params", "usage", "summary", "environment", "verification", "notes", "version__config",
+    "version__strategy__description", "dataset__columns", "dataset__universes", "dataset__lineage",
+)  # fmt: skip
+
 
 def session_visible(user: User | None, write: bool = False) -> QuerySet[Session]:
     """Sessions ``user`` may see: their own, those shared with them, and those of strategies shared with them.
@@ -87,16 +93,16 @@ def session_list(
 
 
 def sessions_listed(user: User | None, *, sort: str = "-id", **filters: Any) -> Listed[Session] | QuerySet[Session]:
-    """``session_list`` for reading a page at a time."""
+    """``session_list`` for reading a page at a time, without what a list does not show."""
     if any(value not in ("", None) for value in filters.values()):
-        return session_list(user, sort=sort, **filters)
+        return session_list(user, sort=sort, **filters).defer(*UNLISTED)
     person, role = who(user)
     return _sessions.listed(person, role=role, sort=sort if sort.lstrip("-") in SORTS else "-id")
 
 
 @prepared
 def _sessions(person: int, *, role: str, sort: str) -> QuerySet[Session]:
-    return session_list(stand_in(person, role), sort=sort)
+    return session_list(stand_in(person, role), sort=sort).defer(*UNLISTED)
 
 
 def waiting_seen(user: User | None) -> int:

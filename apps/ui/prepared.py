@@ -19,13 +19,15 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet, prefetch_related_objects
+
+from apps.ui.prepared_server import Keeping
 
 Row = TypeVar("Row")
 #: Writes the SQL of a query set: of its rows, or of their number.
@@ -84,6 +86,7 @@ class Plan:
     params: tuple[Any, ...]
     places: tuple[Place | None, ...]
     converters: Any
+    keeping: Keeping = field(default_factory=Keeping)
 
     def bound(self, values: Sequence[Any], connection: Any) -> tuple[Any, ...]:
         return tuple(
@@ -92,15 +95,20 @@ class Plan:
         )
 
     def count(self, values: Sequence[Any]) -> int:
-        connection = connections[self.queryset.db]
+        return self.keeping.ask(connections[self.queryset.db], lambda connection: self._count(connection, values))
+
+    def _count(self, connection: Any, values: Sequence[Any]) -> int:
         with connection.cursor() as cursor:
             cursor.execute(self.sql, self.bound(values, connection))
             return int(cursor.fetchone()[0])
 
     def rows(self, values: Sequence[Any]) -> list[Any]:
+        return self.keeping.ask(connections[self.queryset.db], lambda connection: self._rows(connection, values))
+
+    def _rows(self, connection: Any, values: Sequence[Any]) -> list[Any]:
         compiler = copy.copy(self.compiler)
-        compiler.connection = connections[self.queryset.db]  # this thread's
-        bound = self.bound(values, compiler.connection)
+        compiler.connection = connection  # this thread's
+        bound = self.bound(values, connection)
         compiler.as_sql = lambda *args, **kwargs: (self.sql, bound)
         compiler.get_converters = lambda expressions: self.converters
         found = list(self.queryset._iterable_class(_Asked(self.queryset, compiler)))

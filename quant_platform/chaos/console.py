@@ -50,7 +50,9 @@ def look(pk: int) -> dict[str, Any]:
     """Return where a session stands, and the last step that its log says."""
     from apps.sessions.models import Session, SessionEvent
 
-    row = Session.objects.filter(pk=pk).values("status", "attempt", "step", "pid", "worker", "reason_code", "last_seq")
+    row = Session.objects.filter(pk=pk).values(
+        "status", "attempt", "step", "pid", "worker", "reason_code", "reason", "last_seq"
+    )
     newest = SessionEvent.objects.filter(session_id=pk).order_by("-seq").exclude(payload__points=None).first()
     said = newest.payload["points"][-1]["step"] if newest else 0
     return row.get() | {"said": said, "said_by": newest.attempt if newest else 0}

@@ -24,7 +24,8 @@ try:
     SECRET_KEY = secret.secret_key(VALUES["SECRET_KEY"], QP_ENV, VAR_DIR)
     WEB_PROCESSES = storage.web_processes(VALUES["QP_WEB_PROCESSES"])
     pool = storage.pool_size(WEB_PROCESSES) if "QP_WEB_PROCESS" in os.environ else 0
-    DATABASES = {"default": storage.database(VALUES["DATABASE_URL"], VAR_DIR, pool=pool)}
+    prepared = VALUES["QP_PREPARED_STATEMENTS"]
+    DATABASES = {"default": storage.database(VALUES["DATABASE_URL"], VAR_DIR, pool=pool, prepared=prepared)}
     MAIL = storage.mail(VALUES["EMAIL_URL"])
     VAULT_KEYS = access.vault_keys(VALUES["QP_VAULT_KEYS"], VAR_DIR)
 except SettingError as error:

@@ -19,6 +19,12 @@ DECLARED: tuple[Setting, ...] = (
         "QP_PROXY_HOPS", "int", 1, "Proxies of yours that a request passes; the last so many entries are believed."
     ),
     Setting("DATABASE_URL", "str", "", "postgres://user:password@host:5432/name; empty means SQLite in VAR_DIR."),
+    Setting(
+        "QP_PREPARED_STATEMENTS",
+        "bool",
+        True,
+        "PostgreSQL keeps the plans of what the web asks often; turn off behind a pooler that deals by transaction.",
+    ),
     Setting("REDIS_URL", "str", "", "redis://host:6379/0; only needed when several hosts serve the web."),
     Setting("VAR_DIR", "str", "var", "Folder of the database, datasets, checkpoints, reports and logs."),
     Setting("PORT", "int", 8000, "Port of the web process."),
@@ -59,7 +65,12 @@ DECLARED: tuple[Setting, ...] = (
         "QP_SESSION_MEMORY_MB", "int", 0, "Memory one session may use, in MB; 0 means what QP_MEMORY_ADMISSION allows."
     ),
     Setting("QP_RETRY_LIMIT", "int", 3, "Automatic retries of a lost or crashed attempt."),
-    Setting("QP_RETRY_SECONDS", "float", 60.0, "Pause before an automatic retry after a crash, in seconds."),
+    Setting(
+        "QP_RETRY_SECONDS",
+        "float",
+        60.0,
+        "Seconds between the starts of two automatic retries; the first starts at once.",
+    ),
     Setting("QP_SESSIONS_PER_USER", "int", 3, "Sessions a new user may have queued or running at once."),
     Setting("QP_SOCKETS_PER_USER", "int", 5, "Live connections a user may hold at once."),
     Setting("QP_HEARTBEAT_SECONDS", "float", 30.0, "Heartbeat of a live connection, in seconds."),

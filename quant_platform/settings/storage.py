@@ -16,6 +16,8 @@ SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA bus
 SQLITE_SECONDS = 60
 #: Web processes without a declared number, and the connections to PostgreSQL that all of them together keep.
 MOST_PROCESSES, CONNECTIONS = 4, 40
+#: PostgreSQL keeps the plan of a statement that comes for the third time on a connection.
+PREPARED_FROM = 2
 
 
 def web_processes(declared: int) -> int:
@@ -30,13 +32,14 @@ def pool_size(processes: int) -> int:
     return max(5, min(20, CONNECTIONS // processes))
 
 
-def database(url: str, var_dir: Path, *, pool: int = 20) -> dict[str, Any]:
+def database(url: str, var_dir: Path, *, pool: int = 20, prepared: bool = True) -> dict[str, Any]:
     """Return the Django database that ``DATABASE_URL`` names; SQLite in ``var_dir`` without one.
 
     SQLite runs in WAL with IMMEDIATE transactions: a deferred transaction that upgrades
     fails at once whatever its timeout (ADR 0003). PostgreSQL uses psycopg's pool in the web
     processes, since persistent connections leak under ASGI; nowhere else (``pool`` 0), since
-    the cluster forks and a pool does not survive that.
+    the cluster forks and a pool does not survive that. ``prepared`` lets the server keep plans of
+    what the web asks often; a pooler in between that deals connections by transaction forbids that.
     """
     if not url:
         return {
@@ -49,6 +52,9 @@ def database(url: str, var_dir: Path, *, pool: int = 20) -> dict[str, Any]:
     parts = urlparse(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise SettingError(f"DATABASE_URL begins with {parts.scheme!r}; expected postgres://.")
+    options: dict[str, Any] = {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}} if pool else {}
+    if pool and prepared:
+        options["prepare_threshold"] = PREPARED_FROM
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -57,7 +63,7 @@ def database(url: str, var_dir: Path, *, pool: int = 20) -> dict[str, Any]:
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}} if pool else {},
+        "OPTIONS": options,
     }
 
 

@@ -35,7 +35,9 @@ from quant_platform.supervisor.web import Web
 POLL_SECONDS = 0.2
 #: A service that dies sooner than this after its start waits longer before the next one.
 HEALTHY_SECONDS = 5.0
-CHILD_GRACE = 10.0
+#: What a session has to save and stop: seconds by the clock; on a machine that gives it none, as long as it takes
+#: to work for so many, but no longer than ``STARVED_GRACE`` more.
+CHILD_GRACE, CHILD_WORK, STARVED_GRACE = 10.0, 3.0, 30.0
 #: The guard of a cluster that was ended may still have had something to say.
 LAST_WORDS = 1.0
 #: A cluster that was started less long ago may still be starting, on a busy machine.
@@ -202,12 +204,33 @@ class Supervisor:
                 process.send_signal(signal.SIGTERM)
             except psutil.NoSuchProcess:
                 continue
-        _, alive = psutil.wait_procs(running, timeout=CHILD_GRACE)
-        for process in alive:
+        for process in still_alive(running):
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
+
+
+def still_alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Give processes that were asked to stop their time, and return those that have not."""
+    before = [worked(process) for process in processes]
+    known = dict(zip(processes, before, strict=True))
+    _, alive = psutil.wait_procs(processes, timeout=CHILD_GRACE)
+    end = time.monotonic() + STARVED_GRACE
+    while time.monotonic() < end and any(worked(process) - known[process] < CHILD_WORK for process in alive):
+        _, alive = psutil.wait_procs(alive, timeout=POLL_SECONDS)
+    return list(alive)
+
+
+def worked(process: psutil.Process) -> float:
+    """Return for how many seconds a process has worked; one that stands still or is gone has done all it will."""
+    try:
+        if process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+            return math.inf
+        times = process.cpu_times()
+    except psutil.Error:
+        return math.inf
+    return float(times.user + times.system)
 
 
 def is_session(process: psutil.Process) -> bool:

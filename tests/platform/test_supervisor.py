@@ -132,3 +132,51 @@ def test_each_service_knows_what_is_below_it_and_remembers_it_after_its_death():
         for process in (parent, alone):
             process.kill()
             process.communicate()
+
+
+class Child:
+    """A session's process that was asked to stop: by turns of waiting, how long it has worked by then."""
+
+    def __init__(self, clock, *work, status=psutil.STATUS_RUNNING, ends=None):
+        self.clock, self.work, self.state, self.ends = clock, work, status, ends
+
+    def status(self):
+        return self.state
+
+    def cpu_times(self):
+        return SimpleNamespace(user=self.work[min(self.clock.turn, len(self.work) - 1)], system=0.0)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only in ``psutil.wait_procs``; ``turn`` counts the waits."""
+    clock = SimpleNamespace(now=0.0, turn=0)
+
+    def wait_procs(processes, timeout):
+        clock.now, clock.turn = clock.now + timeout, clock.turn + 1
+        return [], [process for process in processes if process.ends is None or clock.turn < process.ends]
+
+    monkeypatch.setattr(module.psutil, "wait_procs", wait_procs)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def test_a_session_that_a_full_machine_gives_no_time_is_waited_for(clock):
+    starved = Child(clock, 50.0, 50.2, 50.4, ends=7)
+    assert module.still_alive([starved]) == []
+    assert module.CHILD_GRACE < clock.now < module.CHILD_GRACE + module.STARVED_GRACE
+
+
+@pytest.mark.parametrize("child", [
+    {"work": (50.0, 58.0)}, {"work": (50.0, 50.0), "status": psutil.STATUS_STOPPED},
+], ids=["works and does not end", "stands still"])  # fmt: skip
+def test_a_session_that_had_its_time_is_not_waited_for_longer(clock, child):
+    never = Child(clock, *child.pop("work"), **child)
+    assert module.still_alive([never]) == [never]
+    assert clock.now == module.CHILD_GRACE
+
+
+def test_the_wait_for_a_starved_session_ends(clock):
+    starved = Child(clock, 50.0)
+    assert module.still_alive([starved]) == [starved]
+    assert clock.now < module.CHILD_GRACE + module.STARVED_GRACE + 1

@@ -150,10 +150,24 @@ def test_what_running_sessions_will_still_take_is_promised(alice, monkeypatch, d
     monkeypatch.setattr(forecast.psutil, "virtual_memory", lambda: SimpleNamespace(total=0, available=0))
     monkeypatch.setattr(forecast, "memory_ceiling_bytes", lambda: 4000 * MB)
     running = make_session(alice, usage={"peak_rss_bytes": 200 * MB})
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         found = Forecast.read()
+    with django_assert_num_queries(3):
+        assert Forecast.read() == found, "the history is read anew when another one has finished"
     assert found.need(running) == Need(900 * MB, 60.0, 1)
     assert found.free_bytes == 3300 * MB
+
+
+@pytest.mark.django_db
+def test_what_finishes_is_in_the_next_forecast_and_so_is_what_it_is_found_to_have_used(alice):
+    first = finished(alice, 900)
+    like = make_session(alice, version=first.version)
+    assert Forecast.read().need(like).memory_bytes == 900 * MB
+    first.usage["peak_rss_bytes"] = 700 * MB
+    first.save()
+    assert Forecast.read().need(like).memory_bytes == 700 * MB
+    finished(alice, 500, version=first.version)
+    assert Forecast.read().need(like).like == 2
 
 
 @pytest.mark.django_db
@@ -185,6 +199,7 @@ def test_a_waiting_session_says_why_and_when(alice, settings, django_assert_num_
     finished(alice, 100, 120.0, cpu=120.0)
     make_session(alice, progress=0.5, seconds_used=60.0)
     first, second = queued(alice), queued(alice, queued_at=timezone.now() + timedelta(seconds=1))
+    Forecast.read()  # The history of what finished is known.
     with django_assert_num_queries(4):
         queue = queue_of([first, second])
     assert queue.sentence(first) == (

@@ -19,7 +19,7 @@ from apps.sessions.notices import reason_text
 from apps.sessions.runner.children import RUN_SESSION
 from apps.sessions.runner.process import suspicion_file
 from apps.sessions.services import reaper, starved
-from apps.sessions.services.claim import waiting
+from apps.sessions.services.claim import claim, waiting
 from apps.sessions.services.endings import attempt_lost
 from apps.sessions.services.frozen import Frozen, stands_still
 from apps.sessions.services.reaper import reap_once
@@ -75,6 +75,37 @@ def test_the_first_retry_is_immediate_and_the_next_waits(alice, settings):
     session.refresh_from_db()
     assert (session.reason_code, session.reason["exit"]) == ("crashed", 1)
     assert timedelta(0) < session.not_before - timezone.now() <= timedelta(seconds=settings.QP_RETRY_SECONDS)
+
+
+def test_three_retries_start_sixty_seconds_apart_and_a_fourth_never(alice, monkeypatch):
+    """By a clock of its own: each attempt dies three seconds after its start, the last retry but one after 70."""
+    session, begun = queued(alice), timezone.now()
+    clock = SimpleNamespace(now=begun)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: clock.now)
+    starts = []
+    for lived in (3, 3, 70, 3):
+        clock.now = max(clock.now, session.not_before or clock.now)
+        assert claim(session.pk, session.attempt, "test")
+        starts.append((clock.now - begun).total_seconds())
+        clock.now += timedelta(seconds=lived)
+        session.refresh_from_db()
+        assert attempt_lost(session.pk, session.attempt, 1)
+        session.refresh_from_db()
+    assert starts == [0, 3, 63, 133], (
+        "the first at once, then each 60 s after the one before, or when that had run longer"
+    )
+    assert (session.status, session.reason_code) == ("failed", "crashed_too_often")
+
+
+def test_a_pause_is_never_longer_than_declared_though_the_clock_was_set_back(alice, settings):
+    session = claimed(alice)
+    assert attempt_lost(session.pk, 1, 1)
+    session.refresh_from_db()
+    session = reclaimed(session)
+    Attempt.objects.filter(session=session, number=2).update(started_at=ago(hours=-1))
+    assert attempt_lost(session.pk, 2, 1)
+    session.refresh_from_db()
+    assert session.not_before - timezone.now() <= timedelta(seconds=settings.QP_RETRY_SECONDS)
 
 
 def test_too_many_crashes_fail_it_with_the_reason_of_each(alice, settings):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from apps.sessions.adapters.wakeup import poke
@@ -14,9 +14,22 @@ from apps.sessions.engine.admission import effective_priority, gpu_fits, memory_
 from apps.sessions.engine.states import State
 from apps.sessions.forecast import Forecast
 from apps.sessions.models import Attempt, Kind, Session, SessionEvent
+from apps.ui.prepared import prepared
 
 #: Waiting sessions looked at together; more than one installation's users may have queued.
 QUEUE_LIMIT = 2000
+#: What is read of them: their place in the queue, and what they are like.
+READ = (
+    "kind",
+    "status",
+    "attempt",
+    "priority",
+    "queued_at",
+    "not_before",
+    "config",
+    "version_id",
+    "version__strategy__type",
+)
 
 
 def waiting() -> list[Session]:
@@ -24,15 +37,21 @@ def waiting() -> list[Session]:
     now = timezone.now()
     # A pause longer than any that is given was written by a clock that has been set back since.
     longest = timedelta(seconds=2 * settings.QP_RETRY_SECONDS + 60)
-    ready = Q(not_before=None) | Q(not_before__lte=now) | Q(not_before__gt=now + longest)
-    rows = Session.objects.filter(ready, status=State.QUEUED).select_related("version__strategy")
+    rows = _ready(now, now + longest)
 
     def rank(session: Session) -> float:
         waited = (now - (session.queued_at or now)).total_seconds()
         return -effective_priority(session.priority, waited, settings.QP_AGEING_SECONDS)
 
     # Sorting is stable, so those of equal rank keep the order of the query.
-    return sorted(rows.order_by("-priority", "queued_at", "id")[:QUEUE_LIMIT], key=rank)
+    return sorted(rows, key=rank)
+
+
+@prepared
+def _ready(now: datetime, beyond: datetime) -> QuerySet[Session]:
+    ready = Q(not_before=None) | Q(not_before__lte=now) | Q(not_before__gt=beyond)
+    rows = Session.objects.filter(ready, status=State.QUEUED).select_related("version__strategy").only(*READ)
+    return rows.order_by("-priority", "queued_at", "id")[:QUEUE_LIMIT]
 
 
 def slot_free(kind: str, counts: dict[str, int], slots: int | None = None) -> bool:

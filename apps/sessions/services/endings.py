@@ -41,8 +41,7 @@ def attempt_lost(session_id: int, attempt: int, exit_code: int | None) -> bool:
         if session.status == State.RUNNING and crashes > settings.QP_RETRY_LIMIT:
             _give_up(session, code, reason, crashes)
         else:
-            # The first retry is immediate: what died was usually the worker, not the job.
-            pause = 0.0 if crashes <= 1 else settings.QP_RETRY_SECONDS
+            pause = _pause(session) if crashes > 1 else 0.0
             session_command(
                 session_id=session_id,
                 command=Command.REQUEUE,
@@ -55,6 +54,16 @@ def attempt_lost(session_id: int, attempt: int, exit_code: int | None) -> bool:
     except (StaleAttempt, Refusal):
         return False  # It spoke, or somebody else moved it, in the meantime.
     return True
+
+
+def _pause(session: Session) -> float:
+    """Return the seconds until a retry may follow the one that has just ended: they lie ``QP_RETRY_SECONDS`` apart.
+
+    The first has none before it and starts at once: what died was usually the worker, not the job (ADR 0008).
+    """
+    started = session.attempts.filter(number=session.attempt).values_list("started_at", flat=True).first()
+    ran = (timezone.now() - started).total_seconds() if started is not None else 0.0
+    return min(max(0.0, settings.QP_RETRY_SECONDS - ran), settings.QP_RETRY_SECONDS)
 
 
 def error_said(session: Session, error: BaseException) -> None:
