@@ -14,6 +14,7 @@ from apps.sessions.engine.verifying import DIFFERENT, IDENTICAL, WITHIN_TOLERANC
 from apps.sessions.models import Session
 from apps.sessions.notices import reason_text
 from apps.sessions.presenters import value_text
+from apps.sessions.value_words import value_words
 from apps.ui.engine.numbers import number
 from apps.ui.engine.text import N_
 from apps.ui.prepared import prepared
@@ -59,7 +60,7 @@ def _sentence(document: dict[str, Any]) -> str:
     if first is None:
         return _("%(count)s values are the same to the bit.") % {"count": number(document["compared"])}
     parts = {
-        "metric": first["metric"] if first["seed"] is None else f"{first['metric']} ({first['seed']})",
+        "metric": value_words(first["metric"], first["seed"]),
         "where": first["when"] or (number(first["step"]) if first["step"] is not None else "–"),
         "original": _exact(first["original"]), "again": _exact(first["again"]),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -10,8 +11,9 @@ import pytest
 
 from apps.marketdata import services
 from apps.marketdata.engine.readers import ReadOptions
-from apps.marketdata.engine.streaming import forget, seat, spool
+from apps.marketdata.engine.streaming import forget, locks, seat, spool
 
+fcntl = pytest.importorskip("fcntl")  # The locks of Windows are played by those of POSIX.
 NAMES = tuple(f"S{n:03d}" for n in range(7))
 HOLD = """
 import sys
@@ -41,6 +43,29 @@ def stopped(path, root):
         raise KeyboardInterrupt
 
 
+class Msvcrt:
+    """Locks of Windows as far as a seat uses them, made of the ones here: of a file, and refused with an ``OSError``."""
+
+    LK_NBLCK = 2
+
+    def locking(self, descriptor, mode, count):
+        assert (mode, count) == (self.LK_NBLCK, 1)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    monkeypatch.setattr(locks, "fcntl", None)
+    monkeypatch.setattr(locks, "msvcrt", Msvcrt())
+
+
+@pytest.fixture(params=["posix", "windows"])
+def system(request):
+    if request.param == "windows":
+        request.getfixturevalue("windows")
+
+
+@pytest.mark.usefixtures("system")
 def test_a_second_seat_while_the_first_is_held_and_the_first_again_when_it_is_left(tmp_path):
     path, root = tmp_path / "m.csv", tmp_path / "spool"
     with seat(path, ReadOptions(), root) as first, seat(path, ReadOptions(), root) as second:
@@ -52,6 +77,7 @@ def test_a_second_seat_while_the_first_is_held_and_the_first_again_when_it_is_le
     assert not list(root.iterdir())
 
 
+@pytest.mark.usefixtures("system")
 def test_what_a_stopped_import_left_is_found_and_what_a_living_one_has_is_not_forgotten(tmp_path):
     path, root = tmp_path / "m.csv", tmp_path / "spool"
     stopped(path, root)
@@ -63,6 +89,26 @@ def test_what_a_stopped_import_left_is_found_and_what_a_living_one_has_is_not_fo
     stopped(path, root)
     forget(path, ReadOptions(), root)
     assert not list(root.iterdir())
+
+
+@pytest.mark.usefixtures("windows")
+def test_on_windows_a_folder_that_was_just_removed_is_no_seat_and_leaves_no_lock(tmp_path):
+    assert locks.locked(tmp_path / "gone") is None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("windows")
+def test_on_windows_a_lock_that_is_being_removed_is_somebody_elses(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "delete pending")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refused)
+        assert locks.locked(tmp_path) is None
+    lock = locks.locked(tmp_path)
+    monkeypatch.setattr(type(tmp_path), "unlink", refused)
+    lock.release()  # Another import has opened it in the meantime: the file stays for that one to remove.
+    assert tmp_path.with_name(f"{tmp_path.name}.lock").is_file()
 
 
 def test_a_killed_process_holds_nothing(tmp_path):

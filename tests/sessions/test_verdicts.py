@@ -81,11 +81,11 @@ def test_the_part_stops_asking_when_nothing_runs(client, alice, session):
             "en",
             [
                 "different",
-                "They differ first at step 300 in loss: 0.1, now 0.2.",
+                "They differ first at step 300 in Loss: 0.1, now 0.2.",
                 "What the run depends on has changed",
             ],
         ),
-        ("zh-hans", ["不同", "首先在第 300 步的 loss 处不同", "运行所依赖的内容有变化"]),
+        ("zh-hans", ["不同", "首先在第 300 步的 损失 处不同", "运行所依赖的内容有变化"]),
     ],
 )
 def test_the_original_shows_where_the_runs_part(client, alice, session, language, words):
@@ -103,13 +103,13 @@ def test_the_original_shows_where_the_runs_part(client, alice, session, language
         ({"first_difference": None, "verdict": "identical"}, "1,234 values are the same to the bit."),
         (
             {"first_difference": FIRST | {"when": "2006-06-01"}},
-            "They differ first on 2006-06-01 in loss: 0.1, now 0.2.",
+            "They differ first on 2006-06-01 in Loss: 0.1, now 0.2.",
         ),
-        ({"first_difference": FIRST | {"step": None}}, "The results differ first in loss: 0.1, now 0.2."),
-        ({"first_difference": FIRST | {"seed": 7}}, "They differ first at step 300 in loss (7): 0.1, now 0.2."),
+        ({"first_difference": FIRST | {"step": None}}, "The results differ first in Loss: 0.1, now 0.2."),
+        ({"first_difference": FIRST | {"seed": 7}}, "They differ first at step 300 in Loss, seed 7: 0.1, now 0.2."),
         (
             {"verdict": "within_tolerance", "tolerance": {"relative": 0.001, "absolute": 1e-6}},
-            "They differ first at step 300 in loss: 0.1, now 0.2. On a GPU 0.001 of the value, or 1e-06, may differ.",
+            "They differ first at step 300 in Loss: 0.1, now 0.2. On a GPU 0.001 of the value, or 1e-06, may differ.",
         ),
     ],
 )

@@ -1,13 +1,12 @@
 """Where an import keeps what it has read: a folder that no other import uses at the same moment.
 
 Each path with its options has a seat, and a further one for every import of it that is under way. The lock is the
-operating system's, on the folder itself: it is gone with the process that held it, however that ended.
+operating system's (``locks``): it is gone with the process that held it, however that ended.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from apps.marketdata.engine.readers.options import ReadOptions
-
-try:
-    import fcntl
-except ImportError:  # Windows: imports of one path have to be started one after the other
-    fcntl = None  # type: ignore[assignment]
+from apps.marketdata.engine.streaming.locks import Lock, locked
 
 
 @contextmanager
@@ -33,7 +28,7 @@ def seat(path: Path, options: ReadOptions, root: Path) -> Iterator[Path]:
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
     finally:
-        os.close(lock)
+        lock.release()
 
 
 def forget(path: Path, options: ReadOptions, root: Path) -> None:
@@ -42,18 +37,18 @@ def forget(path: Path, options: ReadOptions, root: Path) -> None:
         folder = _folder(path, options, root, number)
         if not folder.is_dir():
             return
-        lock = _locked(folder)
+        lock = locked(folder)
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            lock.release()
 
 
-def _taken(path: Path, options: ReadOptions, root: Path) -> tuple[Path, int]:
+def _taken(path: Path, options: ReadOptions, root: Path) -> tuple[Path, Lock]:
     number = 1
     while True:
         folder = _folder(path, options, root, number)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder)
+        lock = locked(folder)
         if lock is not None:
             return folder, lock
         number += 1
@@ -62,21 +57,3 @@ def _taken(path: Path, options: ReadOptions, root: Path) -> tuple[Path, int]:
 def _folder(path: Path, options: ReadOptions, root: Path, number: int) -> Path:
     name = hashlib.sha256(f"{path.resolve()} {options}".encode()).hexdigest()[:32]
     return root / (name if number == 1 else f"{name}-{number}")
-
-
-def _locked(folder: Path) -> int | None:
-    """Return the lock of a folder, to be closed; None where another import holds it or has just removed it."""
-    if fcntl is None:
-        return os.open(os.devnull, os.O_RDONLY)
-    try:
-        lock = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock), folder.stat()):
-            return lock
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(lock)
-    return None
