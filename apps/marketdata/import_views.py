@@ -22,9 +22,12 @@ from apps.marketdata.selectors import import_visible
 from apps.marketdata.services.import_jobs import import_order, import_start
 from apps.marketdata.services.labels import split_tags
 from apps.marketdata.staging import remember_mapping, remembered_mapping, stage, staged, unstage
-from apps.marketdata.words import field_words
+from apps.marketdata.words import event_words, field_words
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
+
+#: Columns of events whose cells are codes.
+CODED = ("kind", "side")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -50,16 +53,18 @@ def import_page(request: HttpRequest) -> HttpResponse:
     context |= {"staged": token, "source_name": path.name}
     try:
         look = preview(path, form.options)
-        mapping = _mapping(request.POST, look) or (remembered_mapping(user, look.fingerprint) if look else {})
+        mapping = _mapping(request.POST, look) or (
+            remembered_mapping(user, look.fingerprint) if look and _asks(look) else {}
+        )
         if "preview" in request.POST:
             return render(request, "marketdata/import.html", {**context, **_look(look, mapping)})
-        if look:
+        if _asks(look):
             check_head(path, replace(form.options, mapping=mapping))
         job = _start(form, path, user, mapping)
     except Refusal as refusal:
         _show_at_field(form, refusal)
         return render(request, "marketdata/import.html", context, status=refusal.status)
-    if look and "col_0" in request.POST:
+    if look and _asks(look) and "col_0" in request.POST:
         remember_mapping(user, look.fingerprint, mapping)
     unstage(user, token)
     if before and ImportOrder.DISCARD in allowed(before.state):
@@ -107,7 +112,7 @@ def _kept_path(form: ImportForm, user: Any, token: str) -> tuple[Path, str]:
 
 def _mapping(post: QueryDict, look: Preview | None) -> dict[str, str]:
     """Return the meanings chosen in the preview that differ from what the names say by themselves."""
-    if look is None or "col_0" not in post:
+    if look is None or look.fixed or "col_0" not in post:
         return {}
     plain = {look.header[at]: name for name, at in meanings(look.header).items()}
     chosen = {name: post.get(f"col_{at}", "") for at, name in enumerate(look.header)}
@@ -118,16 +123,33 @@ def _mapping(post: QueryDict, look: Preview | None) -> dict[str, str]:
     }
 
 
+def _asks(look: Preview | None) -> bool:
+    """Tell whether a person may say what the columns mean: not where the format names them."""
+    return look is not None and not look.fixed
+
+
 def _look(look: Preview | None, mapping: dict[str, str]) -> dict[str, Any]:
     if look is None:
         return {"looked": True}
+    words, rows = field_words(), look.rows
+    if look.fixed:
+        names = {**words, "time": words["datetime"]}
+        events = event_words()
+        rows = tuple(
+            tuple(
+                events.get(cell, cell) if name in CODED else cell for name, cell in zip(look.header, row, strict=True)
+            )
+            for row in rows
+        )
     columns = [
-        {"name": name, "field": f"col_{at}", "meaning": mapping.get(name, look.meanings.get(name, ""))}
+        {
+            "name": names.get(name, name) if look.fixed else name, "field": f"col_{at}",
+            "meaning": mapping.get(name, look.meanings.get(name, "")),
+        }
         for at, name in enumerate(look.header)
-    ]
-    words = field_words()
+    ]  # fmt: skip
     return {
-        "looked": True, "columns": columns, "rows": look.rows, "remembered": bool(mapping), "fixed": look.fixed,
+        "looked": True, "columns": columns, "rows": rows, "remembered": bool(mapping), "fixed": look.fixed,
         "meanings": [(name, words.get(name, name)) for name in MEANINGS], "first_file": look.file,
     }  # fmt: skip
 

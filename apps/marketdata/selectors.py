@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import Http404
 
 from apps.accounts.models import User
@@ -46,7 +47,7 @@ NOT_BARS = N_(
 NO_TAPE = N_("%(dataset)s holds bars, neither trades nor an order book.")
 SORTS: Mapping[str, str] = {
     "name": "name", "verdict": "verdict", "rows": "rows", "symbols": "symbol_count",
-    "start": "start", "end": "end", "created": "created", "frequency": "frequency",
+    "start": "start", "end": "end", "created": "created", "frequency": "frequency", "gaps": "gaps",
 }  # fmt: skip
 
 
@@ -178,9 +179,9 @@ def _with_symbol(person: int, symbol: str, *, role: str) -> QuerySet[Dataset]:
 def datasets_listed(
     user: User | None, *, sort: str = "name", newest_only: bool = True, **filters: str
 ) -> Listed[Dataset] | QuerySet[Dataset]:
-    """``dataset_list`` for reading a page at a time."""
+    """``with_gaps`` of ``dataset_list`` for reading a page at a time."""
     if any(filters.values()):
-        return dataset_list(user, sort=sort, newest_only=newest_only, **filters)
+        return with_gaps(dataset_list(user, sort=sort, newest_only=newest_only, **filters))
     person, role = who(user)
     known = sort if sort.lstrip("-") in SORTS else "name"
     return _datasets.listed(person, role=role, sort=known, newest_only=newest_only)
@@ -188,7 +189,7 @@ def datasets_listed(
 
 @prepared
 def _datasets(person: int, *, role: str, sort: str, newest_only: bool) -> QuerySet[Dataset]:
-    return dataset_list(stand_in(person, role), sort=sort, newest_only=newest_only)
+    return with_gaps(dataset_list(stand_in(person, role), sort=sort, newest_only=newest_only))
 
 
 def bars_newest(user: User | None) -> list[Dataset]:
@@ -230,8 +231,19 @@ def dataset_list(
         rows = rows.filter(tags__contains=f",{tag.lower().replace(',', ' ')},")
     if content:
         rows = rows.filter(content=content)
-    column = F(SORTS.get(sort.lstrip("-"), "name"))
+    known = sort.lstrip("-")
+    if known == "gaps":
+        rows = with_gaps(rows)
+    column = F(SORTS.get(known, "name"))
     return rows.order_by(column.desc() if sort.startswith("-") else column.asc(), "name", "-version")
+
+
+def with_gaps(rows: QuerySet[Dataset]) -> QuerySet[Dataset]:
+    """Add ``gaps``: how many bars the last check missed, of all symbols together; 0 where there was none."""
+    if "gaps" in rows.query.annotations:
+        return rows
+    sums = DatasetSymbol.objects.filter(dataset=OuterRef("pk")).order_by().values("dataset").annotate(all=Sum("gaps"))
+    return rows.annotate(gaps=Coalesce(Subquery(sums.values("all")), 0))
 
 
 def tags_in_use(user: User | None) -> list[str]:

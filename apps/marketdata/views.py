@@ -33,6 +33,7 @@ from apps.marketdata.selectors import (
     datasets_listed,
     finding_list,
     tags_in_use,
+    with_gaps,
 )
 from apps.marketdata.services import (
     dataset_adjust,
@@ -72,7 +73,7 @@ def datasets(request: HttpRequest) -> HttpResponse:
     if filters["sort"].lstrip("-") not in SORTS:
         filters["sort"] = "name"
     if query.get("format") == "csv":
-        return _csv(dataset_list(signed_in(request), **filters))
+        return _csv(with_gaps(dataset_list(signed_in(request), **filters)))
     page = Paginator(datasets_listed(signed_in(request), **filters), PAGE_SIZE).get_page(query.get("page"))
     context = {
         "page": page, "filters": filters, "verdicts": Verdict.choices, "frequencies": Frequency.choices,
@@ -82,15 +83,15 @@ def datasets(request: HttpRequest) -> HttpResponse:
     return render(request, "marketdata/list.html", context)
 
 
-def _csv(rows: QuerySet[Dataset]) -> HttpResponse:
+def _csv(rows: QuerySet[Any]) -> HttpResponse:
     header = (
         "id", "name", "version", "title", "content", "verdict", "rows", "symbols", "start", "end", "frequency",
-        "adjustment", "currency", "source", "licence", "content_hash", "owner", "tags",
+        "adjustment", "currency", "source", "licence", "content_hash", "owner", "tags", "gaps",
     )  # fmt: skip
     lines = (
         (row.pk, row.name, row.version, row.title, row.content, row.verdict, row.rows, row.symbol_count, row.start,
          row.end, row.frequency, row.adjustment, row.currency, row.source, row.licence, row.content_hash, row.owner,
-         row.tags)
+         row.tags, row.gaps if row.checked_at else None)
         for row in rows[:MOST_ROWS]
     )  # fmt: skip
     return csv_file("datasets.csv", header, lines)

@@ -29,6 +29,18 @@ def field_word(name: str) -> str:
     return field_words().get(name, name)
 
 
+def event_words() -> dict[str, str]:
+    """Return the words of what happens in trades and order books, and of who wanted it."""
+    return {
+        "snapshot": pgettext("event", "Stated book"), "add": pgettext("event", "Order added"),
+        "reduce": pgettext("event", "Order reduced"), "delete": pgettext("event", "Order removed"),
+        "trade": pgettext("event", "Trade"), "hidden": pgettext("event", "Hidden trade"),
+        "cross": pgettext("event", "Auction"), "halt": pgettext("event", "Halt"),
+        "update": pgettext("event", "Levels changed"), "buy": pgettext("event", "Buy"),
+        "sell": pgettext("event", "Sell"),
+    }  # fmt: skip
+
+
 def named(text: str) -> str:
     """Return a list of fields, separated by commas, in words."""
     words = field_words()

@@ -18,12 +18,13 @@ PLACES = {
     "metrics": N_("Figures"), "benchmark_metrics": N_("Benchmark"), "baselines": N_("Baselines"),
     "best_checkpoint": N_("Best checkpoint"), "weights": N_("Weights"), "sha256": N_("hash"), "step": N_("step"),
     "trades": N_("Trades"), "open_positions": N_("Open positions"), "fills": N_("Fills"),
-    "refused": N_("Refused orders"), "curves": N_("Curves"), "holdings": N_("Holdings"), "monthly": N_("Months"), "drawdowns": N_("Drawdowns"),
-    "by_symbol": N_("By symbol"), "by_reason": N_("By reason"), "luck": N_("Luck"), "leaks": N_("Looking ahead"),
-    "robustness": N_("Robustness"), "stress": N_("Stress"), "break_even": N_("Break-even costs"),
-    "cost_curve": N_("By costs"), "costs": N_("Costs"), "market": N_("Market rules"), "period": N_("Period"),
-    "walk_forward": N_("Walk-forward"), "sweep": N_("Parameter sweep"), "capital": N_("Capital"),
-    "symbols": N_("Symbols"), "findings": N_("Findings"), "headline": N_("Headline"), "verdict": N_("Verdict"),
+    "refused": N_("Refused orders"), "curves": N_("Curves"), "holdings": N_("Holdings"), "monthly": N_("Months"),
+    "drawdowns": N_("Drawdowns"), "by_symbol": N_("By symbol"), "by_reason": N_("By reason"), "luck": N_("Luck"),
+    "leaks": N_("Looking ahead"), "robustness": N_("Robustness"), "stress": N_("Stress"),
+    "break_even": N_("Break-even costs"), "cost_curve": N_("By costs"), "costs": N_("Costs"),
+    "market": N_("Market rules"), "period": N_("Period"), "walk_forward": N_("Walk-forward"),
+    "sweep": N_("Parameter sweep"), "capital": N_("Capital"), "symbols": N_("Symbols"), "findings": N_("Findings"),
+    "headline": N_("Headline"), "verdict": N_("Verdict"),
 }  # fmt: skip
 BASELINES = "baselines"
 

@@ -240,7 +240,7 @@ def test_a_reader_chooses_the_columns_of_a_list_and_it_remembers(server, page):
 
 
 def test_what_another_program_left_under_the_name_of_a_list_hides_nothing(page):
-    page.add_init_script("localStorage.setItem('columns:datasets', '{not json')")
+    page.add_init_script("localStorage.setItem('columns:catalogue', '{not json')")
     page.goto("/data/")
     expect(page.locator("#datasets thead th").first).to_be_visible()
     expect(page.locator("[data-columns] label").first).to_be_attached()

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.marketdata import forms, views
 from apps.marketdata.engine.assemble import Imported
 from apps.marketdata.engine.readers import ReadOptions
-from apps.marketdata.models import Dataset, QualityCheck, QualityFinding
+from apps.marketdata.models import Dataset, DatasetSymbol, QualityCheck, QualityFinding
 from apps.marketdata.selectors import dataset_folder
 from apps.marketdata.services import dataset_import, dataset_import_path
 from tests.marketdata.conftest import bars, csv_lines
@@ -82,6 +82,23 @@ def test_the_list_is_a_file_of_what_one_sees_and_filters(client, builtin, hers, 
     assert row["content_hash"] == hers.content_hash
     client.force_login(bob)
     assert "hers" not in page(client, "list", format="csv").content.decode()
+
+
+def test_the_list_shows_gaps_and_the_hash_of_the_content_and_sorts_by_gaps(client, builtin, hers, alice):
+    client.force_login(alice)
+    DatasetSymbol.objects.filter(dataset=hers).update(gaps=1200)
+    Dataset.objects.filter(pk=hers.pk).update(checked_at=hers.created)
+    text = page(client, "list").content.decode()
+    assert '<td class="ph">1,200</td>' in text
+    assert "1,200 gaps" in text
+    assert f'title="sha256 {hers.content_hash}">{hers.content_hash[:12]}<' in text
+    for sort, place in (("-gaps", 0), ("gaps", len(builtin))):
+        assert list(page(client, "list", sort=sort).context["page"])[place] == hers
+    rows = {
+        row["name"]: row["gaps"]
+        for row in csv.DictReader(io.StringIO(page(client, "list", format="csv").content.decode()))
+    }
+    assert rows[hers.name] == "1200"
 
 
 def test_the_list_costs_the_same_queries_however_long(client, builtin, alice, django_assert_max_num_queries):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.marketdata.engine.readers import ReadOptions
 from apps.marketdata.engine.readers.preview import MEANINGS, preview
-from apps.marketdata.forms import files_on_server
+from apps.marketdata.forms import files_on_server, import_folder
 from apps.marketdata.models import ColumnMapping, Dataset, ImportJob
 from apps.marketdata.selectors import dataset_panel
 from apps.marketdata.staging import staged
 from apps.marketdata.words import field_words
+from apps.ui.engine.refusal import Refusal
 from tests.marketdata.conftest import csv_lines
 from tests.marketdata.importing import work
 
@@ -105,11 +108,62 @@ def test_a_stranger_cannot_use_a_kept_file(page, client, bob):
     assert not Dataset.objects.exists()
 
 
-def test_formats_without_columns_have_nothing_to_name(tmp_path):
+def bundle(folder, symbols=("sh600000", "sh600001")):
+    """A bundle of Qlib: adjusted prices of a few days, and their factor."""
+    (folder / "calendars").mkdir(parents=True)
+    (folder / "calendars" / "day.txt").write_text("2020-01-02\n2020-01-03\n2020-01-06\n")
+    (folder / "instruments").mkdir()
+    (folder / "instruments" / "all.txt").write_text("SH600000\t2020-01-02\t2020-01-06\n")
+    for at, symbol in enumerate(symbols):
+        place = folder / "features" / symbol
+        place.mkdir(parents=True)
+        for name, value in {"open": 20, "high": 22, "low": 18, "close": 21, "volume": 50, "factor": 2}.items():
+            np.array([1, value + at, value + at], dtype="<f4").tofile(place / f"{name}.day.bin")
+    return folder
+
+
+def test_a_bundle_is_previewed_by_its_first_symbol_as_it_will_be_imported(tmp_path):
+    found = preview(bundle(tmp_path / "bundle"), ReadOptions())
+    assert (found.header, found.fixed) == (("time", "symbol", "open", "high", "low", "close", "volume", "factor"), True)
+    assert found.rows == tuple(
+        (day, "SH600000", "10", "11", "9", "10.5", "100", "2") for day in ("2020-01-03", "2020-01-06")
+    )
+
+
+def test_of_a_packed_bundle_no_more_is_unpacked_than_its_preview_takes(tmp_path, monkeypatch):
+    bundle(tmp_path / "bundle")
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "bundle", "cn_data")
+    taken = []
+    extract = tarfile.TarFile.extractall
+    monkeypatch.setattr(
+        tarfile.TarFile, "extractall",
+        lambda self, place, members, filter: taken.extend(members) or extract(self, place, members=members, filter=filter),
+    )  # fmt: skip
+    found = preview(tmp_path / "b.tar.gz", ReadOptions())
+    assert found.rows == preview(tmp_path / "bundle", ReadOptions()).rows
+    assert len({member.name.rsplit("/", 1)[0] for member in taken}) == 2
+
+
+def test_a_bundle_without_bars_says_why_it_has_no_preview(tmp_path):
     (tmp_path / "features").mkdir()
-    (tmp_path / "instruments").mkdir()
-    assert preview(tmp_path, ReadOptions(format="qlib")) is None
-    assert preview(tmp_path, ReadOptions(format="ticks")) is None
+    with pytest.raises(Refusal) as error:
+        preview(tmp_path, ReadOptions())
+    assert error.value.code == "not_qlib"
+    (tmp_path / "file.xyz").write_text("?")
+    assert preview(tmp_path / "file.xyz", ReadOptions()) is None
+
+
+def test_what_a_format_names_itself_is_shown_in_words_and_cannot_be_renamed(page, tmp_path, settings):
+    bundle(import_folder() / "bundle")
+    shown = page(on_server="bundle", preview="1").content.decode()
+    assert "SH600000" in shown
+    assert "Date and time" in shown
+    assert "names its own columns" in shown
+    assert '<select name="col_0"' not in shown
+    assert page(on_server="bundle", name="bundle", col_0="close").status_code == 302
+    work(settings)
+    assert Dataset.objects.get(name="bundle").symbol_count == 2
 
 
 def test_a_folder_is_previewed_by_its_first_file_and_what_is_named_there_holds_for_all(page, write, settings):

@@ -18,11 +18,8 @@ FIELDS = (*PRICE_FIELDS, "volume")
 # What a dataset may hold beside the five; every field is (S, T) float64, NaN where unknown.
 # amount: money traded, in the prices' currency; vwap: amount / volume in shares, where it lies in the bar;
 # prev_close: what today's limits refer to; suspended, st: 1 or 0; adj_close, factor: the vendor's own figures;
-# funding: rate of a perpetual at its funding time, on the bar that begins then (of a daily bar: the sum of its day).
-EXTRA_FIELDS = (
-    "amount", "vwap", "prev_close", "suspended", "st", "limit_up", "limit_down", "adj_close", "factor",
-    "open_interest", "funding", "bid", "ask", "bid_size", "ask_size",
-)  # fmt: skip
+# funding: rate of a perpetual at its funding time, on the bar that begins then (of a daily bar: the sum of its day);
+# limit_up, limit_down, open_interest, bid, ask, bid_size, ask_size: as the source has them.
 
 
 @dataclass(frozen=True)

@@ -272,12 +272,21 @@ def test_commands_import_check_show_derive_and_export(put, var_dir, tmp_path, ca
         call_command("adjust_data", "book")
 
 
-def test_the_wizard_takes_a_file_of_events_and_has_no_columns_to_ask_about(client, var_dir, alice):
+def test_the_wizard_shows_the_first_events_of_a_file_and_has_no_columns_to_ask_about(client, var_dir, alice):
     client.force_login(alice)
     form = {"name": "t", "adjustment": "raw", "time_zone": "UTC", "format": "auto", "levels": "5"}
     upload = SimpleUploadedFile("BTCUSDT.jsonl", DEPTH.encode())
     answer = client.post(reverse("marketdata:import"), {**form, "upload": upload, "preview": "1"})
-    assert "names its own columns" in answer.content.decode()
+    shown = answer.content.decode()
+    assert "names its own columns" in shown
+    assert '<select name="col_0"' not in shown
+    assert answer.context["rows"][0] == (
+        "2024-03-28T01:30:00.000000", "BTCUSDT", "Stated book", "", "", "", "5", "10", "10.1", "4",
+    )  # fmt: skip
+    assert [row[2] for row in answer.context["rows"]] == [
+        "Stated book", "Trade", "Levels changed", "Levels changed", "Trade",
+    ]  # fmt: skip
+    assert not Dataset.objects.exists()
     upload = SimpleUploadedFile("BTCUSDT.jsonl", DEPTH.encode())
     answer = client.post(reverse("marketdata:import"), {**form, "upload": upload, "levels": "0"})
     assert answer.status_code == 422

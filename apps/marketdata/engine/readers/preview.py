@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
+from apps.marketdata.engine.assemble import RawBars
 from apps.marketdata.engine.readers import check_options, format_of, wanted
 from apps.marketdata.engine.readers.columns import NAMES, meanings, plain
 from apps.marketdata.engine.readers.folder import open_folder
 from apps.marketdata.engine.readers.json_rows import read_json
 from apps.marketdata.engine.readers.lean import read_lean
 from apps.marketdata.engine.readers.options import ReadOptions
-from apps.marketdata.engine.readers.qlib import is_qlib
+from apps.marketdata.engine.readers.qlib import first_of_qlib, is_qlib
 from apps.marketdata.engine.readers.rows import to_bars
 from apps.marketdata.engine.readers.tables import (
     BAD_GZIP,
@@ -33,6 +34,7 @@ from apps.marketdata.engine.readers.tables import (
     refuse_unreadable,
 )
 from apps.marketdata.engine.tape import tape_format
+from apps.marketdata.engine.tape.head import first_events
 from apps.ui.engine.refusal import Refusal
 
 HEAD_BYTES = 256 * 1024
@@ -57,21 +59,24 @@ class Preview:
 
 
 def preview(path: Path, options: ReadOptions) -> Preview | None:
-    """Return the head of a table, or of the first file of a folder; None for Qlib's bins, trades and books.
+    """Return the head of a table, of the first file of a folder or symbol of a bundle, of trades or of a book.
 
-    Raises ``Refusal`` for what cannot be read, ``no_files`` for a folder without files of bars.
+    None for a file whose format its name does not tell. Raises ``Refusal`` for what cannot be read, ``no_files`` for a
+    folder without files of bars.
     """
-    if tape_format(path, options) or (options.format in ("auto", "qlib") and path.exists() and is_qlib(path)):
-        return None
+    if tape_format(path, options):
+        return _tape(path, options)
+    if options.format == "qlib" or (options.format == "auto" and path.exists() and is_qlib(path)):
+        return _bars(first_of_qlib(path, options))
     if path.is_dir():
         first = open_folder(path, lambda file: wanted(file, options)).files[0]
         found = preview(first, options)
         return replace(found, file=first.name) if found else None
     kind = options.format if options.format != "auto" else format_of(path)
-    if kind in ("qlib", None):
+    if kind is None:
         return None
     if kind == "lean":
-        return _lean(path, options)
+        return _bars(read_lean(path, options))
     table = {"parquet": _arrow, "excel": read_excel, "json": read_json}.get(kind or "", _text)(path, options)
     columns = [column.slice(0, ROWS).cast(pa.string()).to_pylist() for column in table.columns]
     rows = tuple(tuple("" if cell is None else str(cell)[:40] for cell in row) for row in zip(*columns, strict=True))
@@ -79,8 +84,15 @@ def preview(path: Path, options: ReadOptions) -> Preview | None:
     return Preview(table.header, rows, known, fingerprint(table.header))
 
 
-def _lean(path: Path, options: ReadOptions) -> Preview:
-    bars = read_lean(path, options)
+def _tape(path: Path, options: ReadOptions) -> Preview:
+    header, rows = first_events(path, options, ROWS)
+    return Preview(header, tuple(rows), {name: name for name in header}, fingerprint(header), fixed=True)
+
+
+def _bars(bars: RawBars | None) -> Preview:
+    """Return the head of bars whose format names the columns; of a bundle without any bar an empty one."""
+    if bars is None:
+        return Preview((), (), {}, fingerprint(()), fixed=True)
     header = ("time", "symbol", *bars.fields)
     times = bars.time[:ROWS].astype("datetime64[D]" if bars.daily else "datetime64[s]").astype(str)
     values = [[f"{value:.10g}" for value in values[:ROWS]] for values in bars.fields.values()]

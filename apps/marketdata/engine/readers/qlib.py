@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +45,7 @@ def is_qlib(path: Path) -> bool:
 def read_qlib(path: Path, options: ReadOptions) -> tuple[list[RawBars], tuple[Membership, ...]]:
     """Return the bars of each symbol and the universes under ``instruments`` (but ``all``)."""
     with _unpacked(path, options.limit_bytes) as root:
-        frequency = _frequency(root, path.name)
-        calendar = root / "calendars" / f"{frequency}.txt"
-        if not calendar.is_file():
-            raise Refusal("no_calendar", NO_CALENDAR, field="file", file=path.name, frequency=frequency)
-        times = np.array(calendar.read_text().split("\n")).astype(str)
-        days = np.array([np.datetime64(text.strip(), "ns") for text in times if text.strip()])
+        frequency, days = _calendar(root, path.name)
         folders = sorted(folder for folder in (root / "features").iterdir() if folder.is_dir())
         parts = [part for folder in folders if (part := _symbol(folder, frequency, days, options)) is not None]
         spans = [
@@ -60,6 +55,25 @@ def read_qlib(path: Path, options: ReadOptions) -> tuple[list[RawBars], tuple[Me
             for span in spans_of(file)
         ]
     return parts, in_order(spans)
+
+
+def first_of_qlib(path: Path, options: ReadOptions) -> RawBars | None:
+    """Return the bars of one symbol, the first that has some; of a tar file no more is unpacked than that takes."""
+    with _unpacked(path, options.limit_bytes, first=True) as root:
+        frequency, days = _calendar(root, path.name)
+        folders = sorted(folder for folder in (root / "features").iterdir() if folder.is_dir())
+        parts = (_symbol(folder, frequency, days, options) for folder in folders)
+        return next((part for part in parts if part is not None and len(part.time)), None)
+
+
+def _calendar(root: Path, file: str) -> tuple[str, NDArray[np.datetime64]]:
+    """Return the frequency of the bins and the days (or minutes) they count by."""
+    frequency = _frequency(root, file)
+    calendar = root / "calendars" / f"{frequency}.txt"
+    if not calendar.is_file():
+        raise Refusal("no_calendar", NO_CALENDAR, field="file", file=file, frequency=frequency)
+    times = calendar.read_text().split("\n")
+    return frequency, np.array([np.datetime64(text.strip(), "ns") for text in times if text.strip()])
 
 
 def _frequency(root: Path, file: str) -> str:
@@ -116,15 +130,19 @@ def _raw(fields: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64
 
 
 @contextmanager
-def _unpacked(path: Path, limit: int) -> Iterator[Path]:
-    """Give the folder itself, or the tar's content in a temporary one: plain files only, within ``limit``."""
+def _unpacked(path: Path, limit: int, *, first: bool = False) -> Iterator[Path]:
+    """Give the folder itself, or the tar's content in a temporary one: plain files only, within ``limit``.
+
+    With ``first`` the calendars and one symbol are enough.
+    """
     if path.is_dir():
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="qlib-") as place:
         try:
             with tarfile.open(path) as archive:
-                members = [member for member in archive.getmembers() if member.isfile() or member.isdir()]
+                members = _beginning(archive) if first else archive.getmembers()
+                members = [member for member in members if member.isfile() or member.isdir()]
                 if sum(member.size for member in members) > limit:
                     raise Refusal(
                         "file_too_large", TOO_LARGE, status=413, field="file", file=path.name, limit=limit // MEGABYTE
@@ -136,3 +154,21 @@ def _unpacked(path: Path, limit: int) -> Iterator[Path]:
             ) from error
         inside = [folder.parent for folder in Path(place).rglob("features") if folder.is_dir()]
         yield inside[0] if inside else Path(place)
+
+
+def _beginning(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """Return the files of the calendars and of the first symbol with bins; what follows both is not looked at."""
+    calendars, symbol, folder = [], [], ""
+    for member in archive:
+        parts = PurePosixPath(member.name).parts
+        if not member.isfile() or len(parts) < 2:
+            continue
+        if parts[-2] == "calendars":
+            calendars.append(member)
+        elif len(parts) > 2 and parts[-3] == "features":
+            folder = folder or parts[-2]
+            if parts[-2] == folder:
+                symbol.append(member)
+            elif calendars:
+                break
+    return [*calendars, *symbol]

@@ -78,7 +78,7 @@ def read_tape(
 
     ``on_progress`` may raise to stop: nothing is left behind then. Raises ``Refusal``.
     """
-    _check(path, options)
+    check_source(path, options)
     kind = tape_format(path, options) or "ticks"
     writer = TapeWriter(spool / f"tape-{uuid.uuid4().hex}")
     try:
@@ -94,7 +94,8 @@ def read_tape(
     return ReadTape(folder, kind, files, tuple(_merged(writer.findings)), zone)
 
 
-def _check(path: Path, options: ReadOptions) -> None:
+def check_source(path: Path, options: ReadOptions) -> None:
+    """Refuse a path that is not there, and levels or a time zone that are none."""
     if not path.exists():
         raise Refusal("no_files", GONE, status=404, field="file", file=path.name)
     if not LEVELS[0] <= options.levels <= LEVELS[1]:
