@@ -22,6 +22,7 @@ from apps.sessions.notices import reason_text
 from apps.sessions.waiting import Queue
 from apps.sessions.wording import attempt_word, unit_word
 from apps.strategies.engine.registry import TYPES
+from apps.strategies.forms import diff_lines
 from apps.strategies.wording import choice_label
 from apps.trading.engine.glossary import GLOSSARY, PERCENT, RATIO
 from apps.ui.config_forms import word_of
@@ -236,16 +237,8 @@ def config_diff(session: Session, previous: dict[str, Any] | None) -> list[DiffL
     """Return the changes against the version before, removed before added."""
     if previous is None:
         return []
-    lines = []
-    for name in sorted(previous.keys() | session.config.keys()):
-        old, new = previous.get(name), session.config.get(name)
-        if old == new:
-            continue
-        if name in previous:
-            lines.append(DiffLine("−", f"{name} = {value_text(old)}", "r"))
-        if name in session.config:
-            lines.append(DiffLine("+", f"{name} = {value_text(new)}", "a"))
-    return lines
+    lines = diff_lines(session.version.strategy.type, previous, session.config)
+    return [DiffLine("−", line.text, "r") if line.sign == "-" else DiffLine("+", line.text, "a") for line in lines]
 
 
 @dataclass(frozen=True)

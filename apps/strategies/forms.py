@@ -10,13 +10,17 @@ from pydantic.fields import FieldInfo
 from apps.accounts.models import User
 from apps.marketdata.models import Dataset
 from apps.marketdata.selectors import bars_newest, dataset_by_name
+from apps.strategies.engine.diff import Line, config_diff
 from apps.strategies.engine.registry import strategy_type
 from apps.strategies.wording import choice_label
 from apps.ui import config_forms
 from apps.ui.config_forms import FormField, FormGroup, entered
 from apps.ui.engine.refusal import Refusal
 
-__all__ = ["ConfigForm", "FormField", "FormGroup", "config_form", "config_rows", "entered", "posted_values", "schema"]
+__all__ = [
+    "ConfigForm", "FormField", "FormGroup", "config_form", "config_rows", "diff_lines", "entered",
+    "posted_values", "schema",
+]  # fmt: skip
 #: Symbols offered in a form; a dataset may have thousands.
 MANY_SYMBOLS = 500
 
@@ -83,3 +87,19 @@ def schema(type_key: str) -> dict[str, Any]:
 def config_rows(type_key: str, config: Mapping[str, Any]) -> list[FormGroup]:
     """Return a configuration as groups of rows to read; fields that do not matter in it are left out."""
     return config_forms.shown_rows(ConfigForm(type_key, config))
+
+
+def diff_lines(type_key: str, old: Mapping[str, Any], new: Mapping[str, Any], *, context: bool = False) -> list[Line]:
+    """Return what changed between two configurations in the words of their form, with units."""
+    words = {"-": _read(type_key, old), "+": _read(type_key, new)}
+    words[" "] = words["+"]
+    return [
+        Line(line.sign, *words[line.sign].get(line.name, (line.name, line.value)))
+        for line in config_diff(old, new, context=context)
+    ]
+
+
+def _read(type_key: str, config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return each field of a configuration -> its label and its value as it is read."""
+    fields = [field for group in ConfigForm(type_key, config).groups() for field in group.fields]
+    return {field.name: (field.label, field.read) for field in fields}

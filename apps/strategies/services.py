@@ -105,10 +105,19 @@ def _add_version(strategy: Strategy, config: dict[str, Any], author: User, numbe
     )
 
 
+def _edited_meanwhile() -> Refusal:
+    words = N_("Somebody saved another version meanwhile. Look at it and save again.")
+    return Refusal("edited_meanwhile", words, status=409)
+
+
 def strategy_update(
-    *, strategy: Strategy, actor: User, config: Mapping[str, Any], note: str = ""
+    *, strategy: Strategy, actor: User, config: Mapping[str, Any], note: str = "", base: int | None = None
 ) -> tuple[StrategyVersion, bool]:
-    """Save a new version; return it and true, or the current one and false where nothing changed."""
+    """Save a new version; return it and true, or the current one and false where nothing changed.
+
+    ``base`` is the version the change was made to; where another was saved since, it is refused
+    (``edited_meanwhile``, 409) rather than passed over unseen.
+    """
     require_permission(actor, "strategy.edit")
     checked = config_check(strategy.owner, strategy.type, config).model_dump(mode="json")
     try:
@@ -116,15 +125,13 @@ def strategy_update(
             current = strategy.versions.order_by("-number")[0]
             if current.config_hash == config_hash(strategy.type, checked):
                 return current, False
+            if base is not None and base != current.number:
+                raise _edited_meanwhile()
             version = _add_version(strategy, checked, actor, current.number + 1, note)
             Strategy.objects.filter(pk=strategy.pk).update(updated=timezone.now())
             audit(actor, "strategy.update", strategy, {"version": version.number})
     except IntegrityError:
-        raise Refusal(
-            "edited_meanwhile",
-            N_("Somebody saved another version at this moment. Look at it and save again."),
-            status=409,
-        ) from None
+        raise _edited_meanwhile() from None
     return version, True
 
 

@@ -16,10 +16,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.accounts.identity import signed_in
 from apps.marketdata.selectors import bar_names, dataset_to_override
 from apps.strategies import selectors, services
-from apps.strategies.engine.diff import config_diff
 from apps.strategies.engine.gallery import EXAMPLES, example
 from apps.strategies.engine.registry import TYPES, InvalidConfig, StrategyType, parse_config, strategy_type
-from apps.strategies.forms import ConfigForm, config_form, config_rows, entered, posted_values
+from apps.strategies.forms import ConfigForm, config_form, config_rows, diff_lines, entered, posted_values
 from apps.strategies.models import Stage, Strategy
 from apps.ui.engine.refusal import Refusal
 from apps.ui.refusals import refusal_text
@@ -128,13 +127,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     current = selectors.version_newest(pk)[0]
     values = posted_values(strategy.type, request.POST) if request.method == "POST" else current.config
     form = config_form(signed_in(request), strategy.type, values, base=current.config)
+    meanwhile = None
+    given = request.POST.get("base", "")[:9]
+    based = int(given) if given.isdecimal() else current.number
     if request.method == "POST":
         try:
             version, saved = services.strategy_update(
-                strategy=strategy, actor=signed_in(request), config=values, note=request.POST.get("note", "")
-            )
+                strategy=strategy, actor=signed_in(request), config=values, note=request.POST.get("note", ""),
+                base=based,
+            )  # fmt: skip
         except InvalidConfig as invalid:
             form.add_errors(invalid)
+        except Refusal as refusal:
+            if refusal.code != "edited_meanwhile":
+                raise
+            meanwhile = current = selectors.version_newest(pk)[0]
+            based = current.number
+            form = config_form(signed_in(request), strategy.type, values, base=current.config)
         else:
             said = _("Saved as version %(number)s.") if saved else _("Nothing changed; version %(number)s stays.")
             messages.success(request, said % {"number": version.number})
@@ -147,8 +156,10 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "diff": _diff_of(strategy.type, current.config, values),
         "next_number": current.number + 1,
         "note": request.POST.get("note", ""),
+        "meanwhile": meanwhile,
+        "based": based,
     }
-    return render(request, "strategies/edit.html", context, status=422 if form.errors else 200)
+    return render(request, "strategies/edit.html", context, status=422 if form.errors else 409 if meanwhile else 200)
 
 
 @require_POST
@@ -171,10 +182,10 @@ def changes(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _diff_of(type_key: str, old: dict[str, Any], values: dict[str, Any]) -> list[Any]:
     try:
-        return config_diff(old, parse_config(type_key, values).model_dump(mode="json"))
+        return diff_lines(type_key, old, parse_config(type_key, values).model_dump(mode="json"))
     except InvalidConfig:
         touched = {name: value for name, value in values.items() if entered(value) != entered(old.get(name))}
-        return config_diff(old, {**old, **touched})
+        return diff_lines(type_key, old, {**old, **touched})
 
 
 @require_safe
@@ -221,7 +232,7 @@ def diff(request: HttpRequest, pk: int) -> HttpResponse:
     numbers = list(strategy.versions.values_list("number", flat=True))
     old = selectors.version_of(strategy, _number(request.GET.get("old"), numbers[min(1, len(numbers) - 1)]))
     new = selectors.version_of(strategy, _number(request.GET.get("new"), numbers[0]))
-    lines = config_diff(old.config, new.config, context=True)
+    lines = diff_lines(strategy.type, old.config, new.config, context=True)
     changed = sum(line.sign == "+" for line in lines)
     context = {"strategy": strategy, "numbers": numbers, "old": old, "new": new, "lines": lines, "changed": changed}
     return render(request, "strategies/diff.html", context)

@@ -50,6 +50,11 @@ class FormField:
             return dict(self.choices).get(self.value, self.value)
         return self.value or "–"
 
+    @property
+    def read(self) -> str:
+        """Return the value as it is read, with its unit where it has one."""
+        return f"{self.shown} {self.unit}" if self.value and self.unit and not self.word else self.shown
+
 
 @dataclass
 class FormGroup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import translation
 
-from apps.strategies.forms import ConfigForm, config_rows, entered, posted_values, schema
+from apps.strategies.forms import ConfigForm, config_rows, diff_lines, entered, posted_values, schema
 from apps.strategies.wording import choice_label
 
 
@@ -83,3 +83,14 @@ def test_many_choices_are_a_list_and_belong_to_several_methods():
     shown = {field.name for group in config_rows("allocation", {"method": "top_k"}) for field in group.fields}
     assert {"signal", "top", "rebalance"} <= shown
     assert not {"drop", "window"} & shown
+
+
+def test_a_difference_is_told_in_the_words_of_the_form_with_units():
+    old = {"fast": 5, "participation_pct": 0.0, "rule": "sma_cross", "gone": 1}
+    new = {"fast": 7, "participation_pct": 10.0, "rule": "rsi_reversal"}
+    assert [f"{line.sign} {line.text}" for line in diff_lines("rule", old, new)] == [
+        "- Fast average: 5 bars", "+ Fast average: 7 bars", "- Volume limit: no limit",
+        "+ Volume limit: 10 % of a bar's volume", "- Rule: Moving averages", "+ Rule: RSI reversal", "- gone: 1",
+    ]  # fmt: skip
+    with translation.override("zh-hans"):
+        assert diff_lines("rule", old, {**old, "fast": 7})[1].text == "快均线: 7 根 K 线"

@@ -193,8 +193,8 @@ def test_editing_saves_the_next_version_and_shows_the_diff(rule, client, alice):
     assert client.post(f"/strategies/{rule.pk}/edit/", data).status_code == 302
     assert rule.versions.get(number=2).note == "quicker"
     page = client.get(f"/strategies/{rule.pk}/diff/?old=1&new=2").content.decode()
-    assert "fast: 10" in page
-    assert "fast: 7" in page
+    assert "Fast average: 10 bars" in page
+    assert "Fast average: 7 bars" in page
     assert client.get(f"/strategies/{rule.pk}/diff/?old=9").status_code == 404
     assert client.post(f"/strategies/{rule.pk}/edit/", {**data, "fast": "0"}).status_code == 422
 

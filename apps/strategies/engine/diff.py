@@ -10,10 +10,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a diff: ``sign`` is ``+``, ``-`` or a space."""
+    """One line of a diff: ``sign`` is ``+``, ``-`` or a space, ``name`` the field's."""
 
     sign: str
-    text: str
+    name: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}: {self.value}"
 
 
 def shown(value: Any) -> str:
@@ -28,10 +33,10 @@ def config_diff(old: Mapping[str, Any], new: Mapping[str, Any], *, context: bool
         before, after = old.get(name), new.get(name)
         if name in old and name in new and before == after:
             if context:
-                lines.append(Line(" ", f"{name}: {shown(after)}"))
+                lines.append(Line(" ", name, shown(after)))
             continue
         if name in old:
-            lines.append(Line("-", f"{name}: {shown(before)}"))
+            lines.append(Line("-", name, shown(before)))
         if name in new:
-            lines.append(Line("+", f"{name}: {shown(after)}"))
+            lines.append(Line("+", name, shown(after)))
     return lines

@@ -56,6 +56,11 @@ MESSAGES = {
 }
 
 
+def _whole(value: Any) -> Any:
+    """Return 1000 for 1000.0: a limit of a field for fractions reads like any number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def validated(config: type[Config], values: Mapping[str, Any]) -> Config:
     """Return ``values`` as a ``config``, or raise ``InvalidConfig`` with an error per field."""
     try:
@@ -66,7 +71,7 @@ def validated(config: type[Config], values: Mapping[str, Any]) -> Config:
                 FieldError(
                     str(item["loc"][0]) if item["loc"] else "",
                     MESSAGES.get(item["type"], item["msg"].replace("%", "%%")),
-                    dict(item.get("ctx", {})),
+                    {name: _whole(value) for name, value in item.get("ctx", {}).items()},
                 )
                 for item in error.errors(include_url=False, include_input=False)
             ]
