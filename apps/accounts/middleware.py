@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 
 from apps.accounts.devices import note_seen
@@ -64,4 +65,22 @@ class PrivateMiddleware:
         response = self.get_response(request)
         if request.user.is_authenticated and not response.has_header("Cache-Control"):
             response["Cache-Control"] = "private, no-cache"
+        return response
+
+
+class LoggedOutMiddleware:
+    """Answers a part of a page with 401 where the whole page would be led to the log-in.
+
+    htmx follows the redirection and would lay the log-in page into the part. The page says that
+    its reader was logged out, and keeps what was typed (``static/js/app.js``).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        away = response.status_code == 302 and response["Location"].split("?")[0] == resolve_url(settings.LOGIN_URL)
+        if away and request.headers.get("HX-Request"):
+            return HttpResponse(status=401, headers={"Cache-Control": "no-store"})
         return response

@@ -12,9 +12,10 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRefresh, HttpResponseStopPolling
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh, HttpResponseStopPolling
 
 from apps.accounts.identity import signed_in
 from apps.accounts.permissions import has_permission
@@ -174,6 +175,8 @@ def start(request: HttpRequest) -> HttpResponse:
         if refusal.code != "data_blocked":
             raise
         return _blocked(request, refusal)
+    if request.headers.get("HX-Request"):
+        return HttpResponseClientRedirect(reverse("sessions:detail", args=[session.pk]))
     return redirect("sessions:detail", session.pk)
 
 
@@ -184,7 +187,8 @@ def _blocked(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         "text": refusal_text(refusal), "refusal": refusal, "dataset": refusal.params["dataset_id"], "kept": kept,
         "may_override": has_permission(signed_in(request), "data.override"),
     }  # fmt: skip
-    return render(request, "sessions/override.html", context, status=refusal.status)
+    template = "sessions/partials/blocked.html" if request.headers.get("HX-Request") else "sessions/override.html"
+    return render(request, template, context, status=refusal.status)
 
 
 @require_POST

@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.accounts.middleware.LoggedOutMiddleware",
     "apps.accounts.enrolment.SecondFactorMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "apps.ui.middleware.RefusalMiddleware",

@@ -41,13 +41,14 @@
 
   // A toast: {level: info|warning|error, text, url, count}. An error stays until it is dismissed.
   const shapes = { info: "good", warning: "warn", error: "bad" };
-  const toast = ({ level = "info", text = "", url = "" }) => {
+  const toast = ({ level = "info", text = "", url = "", tab = "" }) => {
     const region = document.getElementById("toasts");
     if (!region || !text) return;
     const box = document.createElement("div");
     box.className = `note ${shapes[level] || "good"}`;
     const words = document.createElement(url.startsWith("/") ? "a" : "span");
     if (url.startsWith("/")) words.href = url;
+    if (tab) words.target = tab;
     words.textContent = text;
     const close = document.createElement("button");
     close.type = "button";
@@ -74,6 +75,15 @@
     setUnread(event.detail?.unread);
   });
   window.quant = Object.freeze({ toast, setUnread });
+
+  // A part of the page that asks after the log-in has ended: said once, and nothing typed is touched.
+  let told = false;
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status !== 401 || told) return;
+    told = true;
+    const region = document.getElementById("toasts").dataset;
+    toast({ level: "error", text: region.loggedOut, url: region.login, tab: "_blank" });
+  });
 
   // Chosen at once where a form asks for it; the button stays for those without scripts.
   document.addEventListener("change", (event) => event.target.form?.matches("[data-autosubmit]") && event.target.form.requestSubmit());

@@ -20,6 +20,14 @@ def attempt(client, name="alice", password="wrong", **more):
     return client.post(LOGIN, {"username": name, "password": password, **more})
 
 
+def test_a_part_of_a_page_is_told_that_its_reader_was_logged_out(client, alice):
+    assert client.get("/monitoring/").status_code == 302
+    answer = client.get("/monitoring/", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.content) == (401, b"")
+    client.force_login(alice)
+    assert client.get("/monitoring/", headers={"HX-Request": "true"}).status_code == 200
+
+
 def test_the_right_password_opens_the_dashboard_with_a_fresh_session(client, alice):
     client.get(LOGIN)
     answer = attempt(client, password=PASSWORD)

@@ -67,6 +67,27 @@ def test_who_may_not_is_led_to_the_findings_alone(client, alice, blocked):
     assert not Session.objects.exists()
 
 
+def test_the_form_that_was_filled_stays_where_htmx_asks(client, root, blocked, version):
+    client.force_login(root)
+    for answer in (
+        client.post("/sessions/start/", {"version": version.pk, "kind": "backtest"}, headers={"HX-Request": "true"}),
+        client.post(
+            "/sessions/start/",
+            {"version": version.pk, "kind": "backtest", "capital": "-5", "override_reason": "known split"},
+            headers={"HX-Request": "true"},
+        ),
+    ):
+        assert answer.status_code == 422
+        assert 'role="alert"' in answer.content.decode()
+        assert "<html" not in answer.content.decode()
+    answer = client.post(
+        "/sessions/start/",
+        {"version": version.pk, "kind": "backtest", "override_reason": "known split"},
+        headers={"HX-Request": "true"},
+    )
+    assert answer.headers["HX-Redirect"] == f"/sessions/{Session.objects.get().pk}/"
+
+
 def test_a_stranger_cannot_start_it_with_any_reason(client, bob, version):
     client.force_login(bob)
     assert start(client, version, override_reason="mine now").status_code == 404
