@@ -65,11 +65,14 @@ def log(pk: int) -> list[Any]:
     return list(SessionEvent.objects.filter(session_id=pk).order_by("seq").values_list("seq", "attempt", "payload"))
 
 
-def wait_of(pk: int) -> list[Any]:
+def wait_of(pk: int) -> dict[str, Any]:
     """Return where a session stands and why its attempts ended, for the words of a failed test."""
     from apps.sessions.models import Session
 
-    return list(Session.objects.get(pk=pk).attempts.values_list("number", "worker", "outcome", "reason"))
+    session = Session.objects.get(pk=pk)
+    ended = session.attempts.values_list("number", "worker", "outcome", "reason")
+    names = ("status", "attempt", "pid", "worker", "crashes", "reason", "lease_until", "not_before", "last_seq", "step")
+    return {name: str(getattr(session, name)) for name in names} | {"attempts": list(ended)}
 
 
 def token() -> str:

@@ -33,7 +33,10 @@ def flows(here: Installation, pk: int, what: str, attempt: int = 1) -> dict[str,
         now: dict[str, Any] = here.ask("look", pk)
         return now if now["said_by"] >= attempt and now["last_seq"] > seen and now["pid"] else None
 
-    found: dict[str, Any] = here.until(speaks, f"points after {what}: {here.ask('wait_of', pk)}", what)
+    def missed() -> str:
+        return f"points of attempt {attempt} after {what}: {here.ask('wait_of', pk)}, {here.processes()}"
+
+    found: dict[str, Any] = here.until(speaks, missed, what)
     return found
 
 

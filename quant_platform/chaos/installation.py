@@ -100,8 +100,11 @@ class Installation:
         except OSError:
             return False
 
-    def until(self, condition: Callable[[], Any], what: str, note: str = "") -> Any:
-        """Return the first true value of ``condition()``; note how long it took under ``note``."""
+    def until(self, condition: Callable[[], Any], what: str | Callable[[], str], note: str = "") -> Any:
+        """Return the first true value of ``condition()``; note how long it took under ``note``.
+
+        ``what`` was waited for, in words or as a function that finds them once it did not come.
+        """
         start = time.monotonic()
         while time.monotonic() - start < DEADLINE:
             value = condition()
@@ -110,7 +113,8 @@ class Installation:
                     self.took[note] = round(time.monotonic() - start, 2)
                 return value
             time.sleep(0.05)
-        raise PromiseBroken(f"{what} did not happen within {DEADLINE:.0f} s\n{self.words()}")
+        missed = what if isinstance(what, str) else what()
+        raise PromiseBroken(f"{missed} did not happen within {DEADLINE:.0f} s\n{self.words()}")
 
     def words(self) -> str:
         logs = [path for path in self.folder.rglob("*") if path.suffix in {".log", ".txt"}]
@@ -145,7 +149,7 @@ class Installation:
         return self.until(find, f"a process {word}")
 
     def nothing_left(self) -> None:
-        self.until(lambda: not self.processes(), f"the end of every process: {self.processes()}")
+        self.until(lambda: not self.processes(), lambda: f"the end of every process: {self.processes()}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         server = self.running_server()

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from apps.sessions import tasks
 from apps.sessions.models import Session
 from apps.sessions.runner import launcher, process
-from apps.sessions.runner.children import RUN_SESSION
+from apps.sessions.runner.children import RUN_SESSION, OrderLost
 from apps.sessions.runner.launcher import child_environment, launch
 from apps.sessions.selectors import session_folder
 from apps.sessions.services.transitions import session_command
@@ -66,6 +66,17 @@ def test_a_child_that_dies_without_a_word_is_retried(alice, child):
     launch(session)
     assert ended(session) == ("queued", "lost")
     assert session.reason == {"exit": -9}
+
+
+def test_an_order_that_the_warm_process_lost_is_retried_and_starts_no_second_process(alice, monkeypatch):
+    def lost(*order):
+        raise OrderLost
+
+    session = claimed(alice)
+    monkeypatch.setattr(launcher, "warm_child", lost)
+    monkeypatch.setattr(launcher, "fresh_child", lambda *order: pytest.fail("a second process"))
+    launch(session)
+    assert ended(session) == ("queued", "lost")
 
 
 def test_a_child_that_says_it_crashed_is_retried(alice, child):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from apps.sessions.runner.children import LOST, SOCKET_VARIABLE, can_fork, warm_child
+from apps.sessions.runner import children
+from apps.sessions.runner.children import LOST, SOCKET_VARIABLE, OrderLost, can_fork, warm_child
+from apps.sessions.runner.warm import GREETING
 
 BASE = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not can_fork(), reason="this system spawns its children")
@@ -30,7 +34,7 @@ def run(session, attempt):
         raise RuntimeError("boom")
     if session == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), os._exit(0)))
+    signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"saved\\n"), os._exit(0)))
     print("up", flush=True)
     time.sleep(60)
 
@@ -47,6 +51,12 @@ def eventually(condition, seconds=60.0):
     raise AssertionError(f"not within {seconds} s")
 
 
+def greets(path):
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.settimeout(10)
+        return visitor.connect_ex(str(path)) == 0 and visitor.recv(100) == GREETING
+
+
 @pytest.fixture
 def server(tmp_path_factory, monkeypatch):
     # A unix socket's path may not be longer than about 100 characters.
@@ -56,7 +66,7 @@ def server(tmp_path_factory, monkeypatch):
     environment = {**os.environ, "PYTHONPATH": str(BASE)}
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(SERVER), str(path)], env=environment)
     monkeypatch.setenv(SOCKET_VARIABLE, str(path))
-    eventually(path.exists)
+    eventually(lambda: greets(path))
     yield process
     process.kill()
     process.wait()
@@ -107,17 +117,46 @@ def test_a_server_that_was_killed_takes_its_children_along(server, tmp_path):
 
 
 def test_rubbish_is_answered_by_hanging_up_and_the_server_lives(server, tmp_path):
-    import socket
-
     for text in (b"no json\n", b"{}\n", b'{"session": 1', b""):
         with socket.socket(socket.AF_UNIX) as rude:
             rude.connect(os.environ[SOCKET_VARIABLE])
             rude.sendall(text)
             rude.shutdown(socket.SHUT_WR)
             rude.settimeout(10)
-            assert rude.recv(100) == b""
+            assert rude.makefile("rb").read() == GREETING
     child = warm_child(1, 1, tmp_path / "log.txt")
     assert eventually(lambda: child.poll() == 7)
+
+
+def test_a_launcher_that_was_not_greeted_in_time_leaves_no_child_behind(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(children, "GREETED_SECONDS", 0.2)
+    server.send_signal(signal.SIGSTOP)
+    assert warm_child(9, 1, tmp_path / "9.txt") is None, "it starts a process by itself"
+    server.send_signal(signal.SIGCONT)
+    child, _ = running(tmp_path, 10)
+    assert [found.pid for found in psutil.Process(server.pid).children()] == [child.pid]
+    assert not (tmp_path / "9.txt").exists()
+
+
+def test_a_server_that_hangs_up_on_an_order_costs_the_attempt(tmp_path, monkeypatch):
+    path = Path("/tmp") / f"qpw-{os.getpid()}-mute"
+    monkeypatch.setenv(SOCKET_VARIABLE, str(path))
+
+    def mute():
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(GREETING)
+            connection.recv(4096)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=mute)
+        thread.start()
+        with pytest.raises(OrderLost):
+            warm_child(9, 1, tmp_path / "9.txt")
+        thread.join()
+    path.unlink()
 
 
 def test_without_a_server_there_is_no_warm_child(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -20,6 +19,8 @@ WARM_COMMAND = "warm_children"
 #: Set by the supervisor for its workers: where the warm server listens.
 SOCKET_VARIABLE = "QP_WARM_SOCKET"
 LOST = -9
+#: How long a launcher waits for the warm server's greeting, and then for the child that it ordered.
+GREETED_SECONDS, FORKED_SECONDS = 2.0, 30.0
 #: For every process that serves no page: a third of the start of the whole program.
 SLIM_SETTINGS = {"DJANGO_SETTINGS_MODULE": "quant_platform.settings.child"}
 
@@ -86,28 +87,45 @@ def _alive(pid: int) -> bool:
         return False
 
 
+class OrderLost(Exception):
+    """The warm server died over an order: the attempt is lost, not begun twice."""
+
+
 def warm_child(session: int, attempt: int, log: Path) -> WarmChild | None:
-    """Ask the warm server for a child; None where there is none, or it does not answer."""
+    """Ask the warm server for a child; None where there is none, or it is too busy to greet.
+
+    Once greeted there is no way back: the server may have made the child whatever became of its answer.
+    Raises ``OrderLost`` when that answer does not come.
+    """
     path = os.environ.get(SOCKET_VARIABLE, "")
     if not path or not hasattr(socket, "AF_UNIX"):
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(2.0)
+    connection.settimeout(GREETED_SECONDS)
     try:
         connection.connect(path)
+        _line(connection)
+    except OSError:
+        connection.close()
+        return None
+    connection.settimeout(FORKED_SECONDS)
+    try:
         order = {"session": session, "attempt": attempt, "log": str(log)}
         connection.sendall(json.dumps(order).encode() + b"\n")
-        answer = b""
-        while not answer.endswith(b"\n"):
-            part = connection.recv(4096)
-            if not part:
-                raise ConnectionError("the warm server hung up")
-            answer += part
-        return WarmChild(connection, int(json.loads(answer)["pid"]))
-    except (OSError, ValueError, KeyError):
-        with contextlib.suppress(OSError):
-            connection.close()
-        return None
+        return WarmChild(connection, int(json.loads(_line(connection))["pid"]))
+    except (OSError, ValueError, KeyError) as error:
+        connection.close()
+        raise OrderLost from error
+
+
+def _line(connection: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        part = connection.recv(4096)
+        if not part:
+            raise ConnectionError("the warm server hung up")
+        line += part
+    return line
 
 
 def fresh_child(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

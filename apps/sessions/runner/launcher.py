@@ -18,7 +18,15 @@ from apps.sessions.engine.resources import group_rss
 from apps.sessions.engine.states import ON_A_WORKER, State
 from apps.sessions.limits import MB, memory_limit_bytes, seconds_allowed
 from apps.sessions.models import Session
-from apps.sessions.runner.children import RUN_SESSION, ChildProcess, child_variables, fresh_child, warm_child
+from apps.sessions.runner.children import (
+    LOST,
+    RUN_SESSION,
+    ChildProcess,
+    OrderLost,
+    child_variables,
+    fresh_child,
+    warm_child,
+)
 from apps.sessions.runner.process import kill_number, signal_group, supervisor_gone
 from apps.sessions.selectors import session_folder
 from apps.sessions.services.claim import renew_unborn
@@ -58,9 +66,12 @@ def _run_process(session: Session) -> int:
     folder = session_folder(session.pk)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.txt"
-    child: ChildProcess = warm_child(session.pk, session.attempt, log) or fresh_child(
-        child_command(session), child_environment(), log
-    )
+    try:
+        child: ChildProcess = warm_child(session.pk, session.attempt, log) or fresh_child(
+            child_command(session), child_environment(), log
+        )
+    except OrderLost:
+        return LOST
     Session.objects.filter(pk=session.pk, attempt=session.attempt).update(pid=child.pid)
     return _watch(child, session)
 

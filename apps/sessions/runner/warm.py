@@ -1,9 +1,11 @@
 """A process with Django and torch imported, never executed: it forks the children of sessions in milliseconds.
 
-A launcher connects to its unix socket, sends one line of JSON and keeps the connection for the
-life of the child: it is told the pid, then the exit code. A connection that breaks means that the
-launcher is gone: the child is asked to save and stop. Nothing here touches the database or runs a
-tensor operation, since neither a connection nor torch's thread pool survives a fork.
+A launcher connects to its unix socket, is greeted, sends one line of JSON and keeps the connection
+for the life of the child: it is told the pid, then the exit code. A connection that breaks means that
+the launcher is gone: the child is asked to save and stop. Who is not greeted in time leaves without an
+order and starts a process by itself, beside which no child may write the same attempt. Nothing here
+touches the database or runs a tensor operation, since neither a connection nor torch's thread pool
+survives a fork.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ PRELOADED = (
     "apps.strategies.engine.backtesting",
 )  # fmt: skip
 LAST_CHANCE_SECONDS = 10.0
+#: The first word of the server: from here on it is the one that makes the child.
+GREETING = b"ready\n"
 Run = Callable[[int, int], int]
 
 
@@ -101,16 +105,18 @@ class WarmServer:
         connection, _ = self.listener.accept()
         connection.settimeout(5.0)
         try:
+            connection.sendall(GREETING)
             order = json.loads(_line(connection))
             pid = self._fork(order, connection)
-            connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
         except (OSError, ValueError, KeyError) as error:
             print(f"warm start: {error}", file=sys.stderr, flush=True)  # noqa: T201
             connection.close()
             return
-        connection.setblocking(False)
         self.children[pid] = Child(pid, connection)
         self.selector.register(connection, selectors.EVENT_READ, lambda: self._hung_up(pid))
+        with contextlib.suppress(OSError):  # Who has left is found out by its hanging up.
+            connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+        connection.setblocking(False)
 
     def _fork(self, order: dict[str, Any], connection: socket.socket) -> int:
         session, attempt, log = int(order["session"]), int(order["attempt"]), str(order["log"])
