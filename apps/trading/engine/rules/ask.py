@@ -16,9 +16,10 @@ from apps.ui.engine.text import N_
 SELLERS = ("stamp_duty", "sec_fee", "taf")
 #: What a question may say.
 ASKED = (
-    "market", "board", "date", "st", "delisting", "listed_for", "listing_day", "ipo_day", "session", "prev_close",
-    "fee", "side", "notional", "rate", "minimum", "funding_rate", "mark", "quantity", "held", "bought_today", "step",
-    "min_notional", "price", "tick", "order", "auction", "best_bid", "best_ask", "last", "suspended", "locked",
+    "market", "board", "date", "st", "delisting", "listed_for", "listing_day", "ipo_day", "session", "relisted_for",
+    "prev_close", "fee", "side", "notional", "rate", "minimum", "funding_rate", "mark", "quantity", "held",
+    "bought_today", "step", "min_notional", "price", "tick", "order", "auction", "best_bid", "best_ask", "last", "suspended",
+    "locked",
 )  # fmt: skip
 DEFAULT_BOARD = {"CN": "main", "US": "stock", "CRYPTO": "spot"}
 
@@ -43,6 +44,7 @@ def answer(ask: Mapping[str, Any]) -> dict[str, Any]:
         st=bool(ask.get("st", False)),
         delisting=bool(ask.get("delisting", False)),
         listed_for=None if listed is None else int(listed),
+        relisted_for=int(ask["relisted_for"]) if "relisted_for" in ask else None,
     )
     found: dict[str, Any] = {"tick": rules.tick, "lot": rules.minimum, "step": rules.step, "t_plus": rules.settle}
     limits = rules.limits(float(ask["prev_close"])) if "prev_close" in ask else None

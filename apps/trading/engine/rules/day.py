@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -106,11 +107,13 @@ class DayRules:
 
 
 def day_rules(
-    market: str, board: str, day: date, *, st: bool = False, delisting: bool = False, listed_for: int | None = None
-) -> DayRules:
+    market: str, board: str, day: date, *, st: bool = False, delisting: bool = False, listed_for: int | None = None,
+    relisted_for: int | None = None,
+) -> DayRules:  # fmt: skip
     """Return the rules of ``board`` on ``day``.
 
-    ``listed_for`` counts sessions since listing (or the first of a delisting period) from 1; None is long ago.
+    ``listed_for`` counts sessions since listing (or the first of a delisting period) from 1, ``relisted_for`` since a
+    share came back after its listing was suspended or had ended; None is long ago.
     Raises ``Refusal`` for a market, board or day no row covers: a rule is never guessed.
     """
     if board not in BOARDS.get(market, ()):
@@ -122,7 +125,8 @@ def day_rules(
     lot = _value(market, board, "lot", day)
     maxima, notional = find_row(market, board, "maximum", day), find_row(market, board, "min_notional", day)
     cage = find_row(market, board, "cage", day)
-    band = _band(market, board, day, st=st, delisting=delisting, listed_for=listed_for)
+    first = {"delisting_first" if delisting else "ipo": listed_for, "relisting": relisted_for}
+    band = _band(market, board, day, st=st, delisting=delisting, first=first)
     return DayRules(
         market, board, day, band, float(_value(market, board, "tick", day)), float(lot[0]), float(lot[1]),
         int(_value(market, board, "settle", day)), maxima.value if maxima else None,
@@ -143,18 +147,19 @@ def _value(market: str, board: str, what: str, day: date) -> Any:
     return row.value
 
 
-def _band(market: str, board: str, day: date, *, st: bool, delisting: bool, listed_for: int | None) -> Band | None:
+def _band(
+    market: str, board: str, day: date, *, st: bool, delisting: bool, first: Mapping[str, int | None]
+) -> Band | None:
+    """Return the band of a day; ``first`` counts sessions by the rule for first days that they may fall under."""
     if market != "CN":
         return None
-    if delisting:
-        row = find_row(market, board, "band_delisting", day)
-        if row is not None:
-            return None if listed_for == 1 else row.value
-    elif listed_for is not None:
-        ipo = find_row(market, board, "ipo", day)
-        if ipo is not None and listed_for <= ipo.value[0]:
-            band: Band | None = ipo.value[1]
+    for what, session in first.items():
+        free = find_row(market, board, what, day)
+        if session is not None and free is not None and session <= free.value[0]:
+            band: Band | None = free.value[1]
             return band
+    leaving = find_row(market, board, "band_delisting", day) if delisting else None
     special = find_row(market, board, "band_st", day) if st else None
-    chosen: Band = special.value if special else _value(market, board, "band", day)
+    ruling = leaving or special
+    chosen: Band = ruling.value if ruling else _value(market, board, "band", day)
     return chosen

@@ -52,6 +52,11 @@ STAR_GUIDE = "https://star.sse.com.cn/en/gettingstarted/features/trading"
 LOTS = "Quotations of the SSE and SZSE trading rules; the article of 2026 was not read"
 CAGES = "Quotations of the valid price range in the trading rules of SZSE and BSE; the articles were not read"
 DELISTING = "Delisting rules of SSE and SZSE of 2020-12-31, as recorded by marina-rules 2026.10.26.5"
+DELISTING_2013 = (
+    "SSE measures on the risk-warning board in force since 2013-01-01 (article 9: first days after resumption and "
+    "relisting without limit), SZSE trading rules of 2012, article 3.3.17, as recorded by marina-rules 2026.10.26.5"
+)
+FIRST_DAYS = "First days of listings without limit before 2014, as recorded by marina-rules 2026.10.26.5"
 SECTION_31 = "SEC fee rate advisories for Section 31 and FINRA's notices of them; the advisories were not read again"
 TAF = "FINRA Section 1 of Schedule A, trading activity fee; the notice was not read again"
 REG_NMS = "Regulation NMS, Rule 612"
@@ -87,18 +92,25 @@ def _cn(board: str, what: str, value: Any, since: str, source: str, until: str =
     return _row("CN", board, what, value, since, source, until, checked)
 
 
-#: Bands are (up, down) fractions of the previous close. ``ipo`` is (sessions, band or None for no band).
+#: Bands are (up, down) fractions of the previous close. ``ipo``, ``relisting`` and ``delisting_first`` are (sessions,
+#: band or None for no band).
 CHINA: tuple[Row, ...] = (
     _cn("main", "band", (0.10, 0.10), "1996-12-16", SZSE_1996),
     _cn("main", "band_st", (0.05, 0.05), "1998-04-22", SSE_2026_ST, "2026-07-05"),
     _cn("main", "band_st", (0.10, 0.10), "2026-07-06", SSE_2026_ST),
+    _cn("main", "ipo", (1, None), "1996-12-16", FIRST_DAYS, "2013-12-31", "secondary"),
     _cn("main", "ipo", (1, (0.44, 0.36)), "2014-01-01", SSE_IPO, "2023-04-09"),
     _cn("main", "ipo", (5, None), "2023-04-10", SSE_IPO),
+    _cn("main", "relisting", (1, None), "2013-01-01", DELISTING_2013, "", "secondary"),
+    _cn("main", "band_delisting", (0.10, 0.10), "2013-01-01", DELISTING_2013, "2020-12-30", "secondary"),
     _cn("main", "band_delisting", (0.10, 0.10), "2020-12-31", DELISTING, "", "secondary"),
     _cn("chinext", "band", (0.10, 0.10), "2009-10-30", SZSE_1996, "2020-08-23"),
     _cn("chinext", "band", (0.20, 0.20), "2020-08-24", CHINEXT_2020),
+    _cn("chinext", "ipo", (1, None), "2009-10-30", FIRST_DAYS, "2013-12-31", "secondary"),
     _cn("chinext", "ipo", (1, (0.44, 0.36)), "2014-01-01", SSE_IPO, "2020-08-23"),
     _cn("chinext", "ipo", (5, None), "2020-08-24", CHINEXT_2020),
+    _cn("chinext", "relisting", (1, None), "2013-01-01", DELISTING_2013, "", "secondary"),
+    _cn("chinext", "band_delisting", (0.10, 0.10), "2013-01-01", DELISTING_2013, "2020-08-23", "secondary"),
     _cn("chinext", "band_delisting", (0.20, 0.20), "2020-12-31", DELISTING, "", "secondary"),
     _cn("star", "band", (0.20, 0.20), "2019-07-22", STAR_2019),
     _cn("star", "ipo", (5, None), "2019-07-22", STAR_2019),
@@ -106,6 +118,15 @@ CHINA: tuple[Row, ...] = (
     _cn("bse", "band", (0.30, 0.30), "2021-11-15", BSE_2021),
     _cn("bse", "ipo", (1, None), "2021-11-15", BSE_2021),
     _cn("bse", "band_delisting", (0.30, 0.30), "2021-11-15", DELISTING, "", "secondary"),
+    *(
+        _cn(board, "delisting_first", (1, None), since, DELISTING, "", "secondary")
+        for board, since in (
+            ("main", "2020-12-31"),
+            ("chinext", "2020-12-31"),
+            ("star", "2020-12-31"),
+            ("bse", "2021-11-15"),
+        )
+    ),
     _cn("etf", "band", (0.10, 0.10), "1996-12-16", SZSE_1996),
     _cn("etf_20", "band", (0.20, 0.20), "2020-08-24", CHINEXT_2020),
     _cn("etf_t0", "band", (0.10, 0.10), "1996-12-16", SZSE_1996),
