@@ -8,6 +8,7 @@ import numpy as np
 
 from apps.strategies.engine.envs import Prices
 from apps.strategies.engine.execution import Ruled
+from apps.trading.engine.backtest.depth import Depth
 from apps.trading.engine.backtest.market import Event, Market
 from apps.trading.engine.costs import Costs
 
@@ -39,7 +40,20 @@ def ruled_market(
         slippage=float(draw.choice([0, 0.002])), sell_tax=float(draw.choice([0, 0.0002])),
         borrow=float(draw.choice([0, 0.2])), funding=float(draw.choice([0, 0.0005, -0.0005])),
     )  # fmt: skip
-    return Ruled(open_, close, market, costs, capital, refuse=bool(draw.random() < 0.5))
+    ruled = Ruled(open_, close, market, costs, capital, refuse=bool(draw.random() < 0.5))
+    return slipping(ruled, draw) if draw.random() < 0.5 else ruled
+
+
+def slipping(ruled: Ruled, draw: np.random.Generator) -> Ruled:
+    """The same where orders lose half a spread and by their size; some volumes are unknown, some are none."""
+    volume = np.round(10 ** draw.uniform(2, 6, ruled.close.shape))
+    volume[draw.random(volume.shape) < 0.1] = np.nan
+    volume[draw.random(volume.shape) < 0.1] = 0.0
+    costs = replace(
+        ruled.costs, spread=float(draw.choice([0, 0.02])), volume_impact=float(draw.choice([0, 0.3])),
+        root_impact=float(draw.choice([0, 1.0])),
+    )  # fmt: skip
+    return replace(ruled, costs=costs, depth=Depth.of(volume, ruled.close))
 
 
 def unseen(ruled: Ruled) -> Prices:

@@ -71,7 +71,8 @@ def options_of(ruled, **more) -> Options:
 def by_kernel(ruled, chosen, *, short=False):
     options = options_of(ruled, allow_short=short)
     targets = np.r_[chosen.numpy() - short, HOLD].astype(np.int8)
-    return run_targets(targets, Bars.of(ruled.open[0], ruled.close[0]), ruled.costs, options, market=ruled.market)
+    bars = Bars.of(ruled.open[0], ruled.close[0])
+    return run_targets(targets, bars, ruled.costs, options, market=ruled.market, depth=ruled.depth)
 
 
 @given(st.integers(0, 2**32 - 1), CAPITALS, st.integers(1, 3), st.booleans())
@@ -98,7 +99,8 @@ def test_the_account_of_a_portfolio_is_the_backtests_of_the_same_weights(seed, c
     for copy in range(COPIES):
         wanted = np.full(ruled.close.shape, np.nan)
         wanted[:, : env.horizon * every : every] = actions[:, copy, 1:].T
-        expected = run_weights(wanted, ruled.open, ruled.close, ruled.costs, options, market=ruled.market).equity
+        run = run_weights(wanted, ruled.open, ruled.close, ruled.costs, options, market=ruled.market, depth=ruled.depth)
+        expected = run.equity
         np.testing.assert_allclose(equity[:, copy], expected[1 : 1 + len(equity)], rtol=1e-9)
     assert ruled.costs.funding or (env.cash >= -1e-6).all()  # who is all in owes funding out of nothing
     np.testing.assert_allclose(env.account().sum(1), 1.0, atol=1e-6)

@@ -19,6 +19,8 @@ from apps.strategies.engine.envs.ruled_trading import RuledTradingEnv
 from apps.strategies.engine.execution import Traded, Venue
 from apps.strategies.engine.ports import ListSink, Policy, Stopped
 from apps.strategies.engine.training import algorithmic, common, portfolio
+from apps.trading.engine.backtest.depth import volatility
+from apps.ui.engine.refusal import Refusal
 from tests.strategies.learning_markets import panel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,7 +29,13 @@ DATES = {"valid_start": date(2020, 7, 1), "test_start": date(2020, 9, 1)}
 SMALL = {"window": 3, "hidden": 8, "commission_bp": 3.0, **DATES}
 TRADING = AlgorithmicTradingConfig(symbol="SH600000", episodes=3, batch=8, buffer=64, seeds=2, **SMALL)
 WEIGHING = PortfolioConfig(epochs=5, copies=4, horizon=16, rebalance=2, seeds=2, **SMALL)
-KINDS = {"dqn": (algorithmic, TRADING, 1), "ppo": (portfolio, WEIGHING, 3)}
+BY_VOLUME, BY_ROOT = {"slippage": "volume_share", "volume_impact": 0.8}, {"slippage": "square_root", "root_impact": 1.5}
+KINDS = {
+    "dqn": (algorithmic, TRADING, 1),
+    "ppo": (portfolio, WEIGHING, 3),
+    "dqn that slips": (algorithmic, TRADING.model_copy(update=BY_ROOT), 1),
+    "ppo that slips": (portfolio, WEIGHING.model_copy(update=BY_VOLUME), 3),
+}
 CAPITAL = 200_000.0
 
 
@@ -69,7 +77,7 @@ def test_a_trained_policys_account_is_the_backtests_of_the_same_decisions(kind, 
     index = int(policy.spec["seed_index"])
     stored = load_file(policy.weights)
     params = {n.removeprefix("policy."): t[index : index + 1] for n, t in stored.items() if n.startswith("policy.")}
-    if kind == "dqn":
+    if kind.startswith("dqn"):
         market = module.Market(config, bars, venue(bars))
         start, end = market.split.test - 1, market.split.end
         windows, targets = market.flat_windows(config.window), torch.tensor(policy.spec["targets"])
@@ -95,7 +103,7 @@ def test_a_trained_policys_account_is_the_backtests_of_the_same_decisions(kind, 
 def test_its_report_obeys_the_same_rules(kind, tmp_path):
     module, config, _ = KINDS[kind]
     bars, _, policy, _ = trained(kind, tmp_path)
-    key = "algorithmic_trading" if kind == "dqn" else "portfolio"
+    key = "algorithmic_trading" if kind.startswith("dqn") else "portfolio"
     traded = venue(bars).traded
     report = backtest(key, config, bars, capital=CAPITAL, policy=policy, traded=traded, start=date(2020, 2, 3))
     decided = module.decide(config, bars, policy, Venue(traded, CAPITAL))
@@ -144,3 +152,27 @@ def test_the_training_environment_is_the_ruled_one():
     env = market.env(TRADING, 2)
     assert isinstance(env, RuledTradingEnv)
     assert (env.capital, env.exposure) == (CAPITAL, 1.0)
+
+
+@pytest.mark.parametrize("model", [BY_VOLUME, BY_ROOT, {"slippage": "spread", "spread": 0.2}])
+@pytest.mark.parametrize("kind", ["dqn", "ppo"])
+def test_an_agent_feels_the_slippage_of_its_configuration_while_it_learns(kind, model):
+    module, config, symbols = KINDS[kind]
+    bars = shares(symbols)
+    market = module.Market(config.model_copy(update=model), bars, venue(bars))
+    free = module.Market(config, bars, venue(bars))
+    rows = [bars.index_of(symbol) for symbol in getattr(market, "symbols", [config.symbol if kind == "dqn" else ""])]
+    np.testing.assert_array_equal(market.ruled.depth.volume, bars.fields["volume"][rows])
+    np.testing.assert_array_equal(market.ruled.depth.volatility, volatility(bars.close[rows]))
+    always = np.ones(80) if kind == "dqn" else np.tile(np.r_[0.0, np.ones(symbols) / symbols], (80, 1))
+    paid, unpaid = (common.ruled_returns(m.ruled.bars(100, 180), always) for m in (market, free))
+    assert np.prod(1.0 + paid) < np.prod(1.0 + unpaid)
+
+
+def test_a_slippage_by_volume_is_refused_without_volumes():
+    bars = shares(1)
+    fields = {name: values for name, values in bars.fields.items() if name != "volume"}
+    bare = Venue(Traded(dataclasses.replace(bars, fields=fields), (), "XSHG"), CAPITAL)
+    with pytest.raises(Refusal) as refused:
+        algorithmic.Market(TRADING.model_copy(update=BY_VOLUME), bars, bare)
+    assert refused.value.code == "no_volume"

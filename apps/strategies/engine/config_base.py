@@ -40,7 +40,10 @@ class StrategyConfig(BaseModel):
     slippage: Literal["none", "fixed", "spread", "volume_share", "square_root"] = Field(
         "none",
         title=N_("Slippage"),
-        description=N_("What market and stop orders lose beyond that. Agents learn with the fixed one only."),
+        description=N_(
+            "What market and stop orders lose beyond that. Agents learn with it under the rules of a market; without "
+            "any, with the fixed one only."
+        ),
         json_schema_extra=_x(RISK),
     )
     slippage_bp: float = Field(
@@ -79,7 +82,9 @@ class StrategyConfig(BaseModel):
         ge=0,
         le=100,
         title=N_("Volume limit"),
-        description=N_("The rest of a larger order is ordered again at the next bar. 0 means no limit."),
+        description=N_(
+            "The rest of a larger order is ordered again at the next bar. 0 means no limit. Agents learn without it."
+        ),
         json_schema_extra=_x(RISK, N_("% of a bar's volume"), words={"0": N_("no limit")}),
     )
     order_maximum: Literal["split", "refuse"] = Field(

@@ -19,7 +19,9 @@ from apps.marketdata.engine.corporate import CorporateAction
 from apps.marketdata.engine.tradability import reference_close, suspended
 from apps.strategies.engine.config_base import StrategyConfig
 from apps.trading.engine.backtest.bars import Bars
+from apps.trading.engine.backtest.depth import Depth, asks, room_of, volatility
 from apps.trading.engine.backtest.market import Event, Market
+from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.ledger import trades_of
 from apps.trading.engine.rules import schedule
@@ -192,13 +194,16 @@ class Ruled:
     capital: float
     #: What is above an order maximum is refused; else it is split.
     refuse: bool = False
+    #: Volumes and volatility, where costs depend on the size of an order.
+    depth: Depth | None = None
 
     def bars(self, start: int, stop: int) -> Ruled:
         """Return bars ``start`` to ``stop`` (excluded)."""
-        part = slice(start, stop)
+        part, index = slice(start, stop), np.arange(start, stop)
         return replace(
-            self, open=self.open[:, part], close=self.close[:, part], market=self.market.at(np.arange(start, stop))
-        )
+            self, open=self.open[:, part], close=self.close[:, part], market=self.market.at(index),
+            depth=None if self.depth is None else self.depth.at(index),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -208,18 +213,36 @@ class Venue:
     traded: Traded
     capital: float
 
-    def ruled(self, rows: Sequence[int], config: StrategyConfig) -> Ruled | None:
-        """Return the rules of ``rows`` and what ``config`` says that trading costs; None where none is to be obeyed."""
+    def ruled(self, rows: Sequence[int], config: StrategyConfig, panel: BarPanel) -> Ruled | None:
+        """Return the rules of ``rows`` and what ``config`` says that trading costs; None where none is to be obeyed.
+
+        ``panel`` are the prices that compare over time, whose volatility the slippage of an order follows. Refuses
+        a slippage by volume where the data tells none.
+        """
         if not self.traded.obey:
             return None
-        # What depends on the size of an order or on a quote is not felt while learning.
-        costs = replace(costs_of(config), spread=0.0, volume_impact=0.0, root_impact=0.0)
+        costs = costs_of(config)
         market = replace(self.traded, owes=bool(costs.borrow or costs.funding)).market(rows)
         if market is None:
             return None
         opens, closes = self.traded.weighed(rows)
         refuse = config.order_maximum == "refuse"
-        return Ruled(opens, closes, market, self.traded.costs(costs, rows), self.capital, refuse)
+        return Ruled(
+            opens, closes, market, self.traded.costs(costs, rows), self.capital, refuse,
+            self._depth(list(rows), costs, panel),
+        )  # fmt: skip
+
+    def _depth(self, rows: list[int], costs: Costs, panel: BarPanel) -> Depth | None:
+        """Return the depth of ``rows`` where ``costs`` ask for it, as a backtest has it."""
+        if not asks(costs, Options()):
+            return None
+        fields = self.traded.panel.fields
+        depth = None
+        if "volume" in fields:
+            volume = np.asarray(fields["volume"][rows], np.float64)
+            depth = Depth(volume, volatility(np.asarray(panel.close[rows], np.float64)))
+        room_of(depth, costs, Options(), (len(rows), len(panel.times)))
+        return depth
 
 
 def costs_of(config: StrategyConfig) -> Costs:

@@ -145,8 +145,9 @@ class RuledPortfolioEnv(PortfolioEnv):
             free = xp.clip(self._units - self._bought, 0.0, None)
             late = selling & (self._settle != 0) & (self._bought > 0.0) & (size > free)
             size, whole = xp.where(late, xp.floor(free / self._lot) * self._lot, size), selling & ~late
-        value = size * row["sell_at"]
-        paid = xp.where(size > 0.0, ledger.fee(row, size, row["sell_at"], 1.0), 0.0)
+        price = ledger.price(row, size, True)
+        value = size * price
+        paid = xp.where(size > 0.0, ledger.fee(row, size, price, 1.0), 0.0)
         self._cash += (value - paid).sum(0)
         self._units -= size
         if ledger.refuse:
@@ -161,7 +162,7 @@ class RuledPortfolioEnv(PortfolioEnv):
 
     def _afforded(self, row: dict[str, Any], size: Any) -> Any:
         """Pay for purchases of ``size`` (N, B) and return what the cash of each copy affords, asset after asset."""
-        xp, price = self._xp, row["buy_at"]
+        xp, price = self._xp, self._ledger.price(row, size, False)
         fee = xp.where(size > 0.0, self._ledger.fee(row, size, price, 0.0), 0.0)
         total = (size * price + fee).sum(0)
         tight = total > self._cash * (1.0 - NEAR)
@@ -182,7 +183,8 @@ class RuledPortfolioEnv(PortfolioEnv):
         for n in range(self.assets):
             own = {name: values[n][who] if values.shape[1] > 1 else values[n] for name, values in row.items()}
             lots = self._single[n]
-            wanted, price = size[n], own["buy_at"]
+            wanted = size[n]
+            price = lots.price(own, wanted, False)
             cost = wanted * price + lots.fee(own, wanted, price, 0.0)
             cut = xp.where(cost > cash, lots.affordable(own, wanted, price, 0.0, cash), wanted)
             cost = xp.where(cut > 0.0, cut * price + lots.fee(own, cut, price, 0.0), 0.0)

@@ -132,7 +132,7 @@ class RuledTradingEnv(AlgorithmicTradingEnv):
         if self._settles:
             done = done & (~long | (self._entered != row["day"]))
         size, sell = xp.abs(self._units), 1.0 * long
-        price = xp.where(long, row["sell_at"], row["buy_at"])
+        price = self._ledger.price(row, size, long)
         fee = self._ledger.fee(row, size * done, price, sell)
         self._cash += xp.where(done, self._units * price - fee, 0.0)
         self._units *= ~done
@@ -147,7 +147,7 @@ class RuledTradingEnv(AlgorithmicTradingEnv):
         if self._ledger.refuse:
             opens = opens & ~(self._size > row["order"])
         filled = opens & met
-        price, sell = xp.where(short, row["sell_at"], row["buy_at"]), 1.0 * short
+        price, sell = self._ledger.price(row, self._size, short), 1.0 * short
         size = self._size * filled
         cost = size * price + self._ledger.fee(row, size, price, sell)
         tight = filled & (cost > self._cash)

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from apps.strategies.engine.execution import Ruled
+from apps.trading.engine.backtest.depth import MOST as MOST_LOST
 from apps.trading.engine.backtest.market import SAME, Market
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.rules.schedule import BOTH, MARKET_ORDER, MOST_SOLD, SELL, SHARE_SOLD
 
 Array = NDArray[Any]
+#: Stands for a volume that nobody knows: whatever is ordered takes all of it.
+UNKNOWN = 1e-9
 
 
 def met(price: Array, up: Array, down: Array) -> tuple[Array, Array]:
@@ -70,11 +73,12 @@ class Tables:
         """Build the tables; ``alone``: of one instrument, whose nights without trading are owed when it trades."""
         if device.type == "mps":
             raise ValueError("accounts under market rules need double precision, which mps devices lack")
-        open_, close, slip = np.ascontiguousarray(ruled.open), np.ascontiguousarray(ruled.close), ruled.costs.slippage
+        open_, close = np.ascontiguousarray(ruled.open), np.ascontiguousarray(ruled.close)
         market = ruled.market.when_traded(open_, close).levied(ruled.costs.levies)
         up, down = market.up, market.down
         buys, sells = met(open_, up, down)
         opened = np.where(open_ > 0, open_, 1.0)
+        slip, sized = _slippage(ruled, opened)
         charges = market.charges[market.board]  # (N, T, 4)
         traded = (open_ > 0) & (close > 0)
         lend, funding = _owed(market, ruled.costs, traded[0] if alone else None)
@@ -87,6 +91,7 @@ class Tables:
             "both": charges[:, :, BOTH], "sale": charges[:, :, SELL] + ruled.costs.sell_tax,
             "share": charges[:, :, SHARE_SOLD], "most": charges[:, :, MOST_SOLD],
             "order": np.stack([market.most(s, MARKET_ORDER) for s in range(len(open_))]),
+            **({"up": up, "down": down, **sized} if sized else {}),
         }  # fmt: skip
         ratio, payout = _layers(market.events, open_.shape)
 
@@ -100,6 +105,21 @@ class Tables:
             bool((charges[:, :, SHARE_SOLD] != 0.0).any()), bool(np.isfinite(arrays["order"]).any()), ruled.refuse,
             bool(lend.any() or funding.any()),
         )  # fmt: skip
+
+
+def _slippage(ruled: Ruled, opened: Array) -> tuple[Array, dict[str, Array]]:
+    """Return the part of the price (N, T) that an order loses whatever its size, and what else tells it by its size.
+
+    The latter is empty where no model follows the size: prices are then known before the episode begins.
+    """
+    costs, depth = ruled.costs, ruled.depth
+    if depth is None and (costs.volume_impact or costs.root_impact):
+        raise ValueError("a slippage by volume needs volumes")
+    spread = costs.spread / 2.0 / opened
+    if depth is None or not (costs.volume_impact or costs.root_impact):
+        return costs.slippage + np.minimum(spread, MOST_LOST), {}
+    volume = np.where(depth.volume > 0.0, depth.volume, UNKNOWN)
+    return costs.slippage + spread * 0.0, {"spread": spread, "volume": volume, "wild": depth.volatility}
 
 
 def _owed(market: Market, costs: Costs, traded: Array | None) -> tuple[Array, Array]:
@@ -135,6 +155,25 @@ class Ledger:
         self.costs, self.by_share, self.xp = tables.costs, tables.by_share, xp
         self.bounded, self.refuse = tables.bounded, tables.refuse and tables.bounded
         self.minimum, self.step = minimum, step
+
+    def price(self, row: Any, size: Any, sell: Any) -> Any:
+        """Return the price an order of ``size`` at the market gets; ``sell`` (one or an array) is true where it sells.
+
+        ``depth.lost_in`` over arrays, for the size that is ordered: what cash cuts later was asked for.
+        """
+        xp, costs = self.xp, self.costs
+        if "wild" not in row:
+            if isinstance(sell, bool):
+                return row["sell_at" if sell else "buy_at"]
+            return xp.where(sell, row["sell_at"], row["buy_at"])
+        share = xp.clip(size / row["volume"], None, 1.0)
+        lost = row["spread"] + costs.volume_impact * share * share
+        if costs.root_impact:
+            lost = lost + costs.root_impact * row["wild"] * xp.sqrt(share)
+        lost = costs.slippage + xp.clip(lost, None, MOST_LOST)
+        price = row["opened"] * (1.0 + lost * (1.0 - 2.0 * sell))
+        price = xp.where(price > row["up"], row["up"], price)
+        return xp.where(price < row["down"], row["down"], price)
 
     def fee(self, row: Any, size: Any, price: Any, sell: Any) -> Any:
         """Return commission, tax and charges of trading ``size`` in as many orders as it takes.

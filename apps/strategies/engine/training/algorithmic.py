@@ -48,7 +48,7 @@ class Market:
         self.scaler = Scaler.fit(features[self.split.first : self.split.valid])
         self.scaled = scaled_or_zero(self.scaler, features)
         self.cost, self.allow_short = config.side_bp / BP, config.allow_short
-        self.ruled = None if venue is None else venue.ruled([self.row], config)
+        self.ruled = None if venue is None else venue.ruled([self.row], config, panel)
         self.bars_per_year = panel.bars_per_year
 
     def env(self, config: AlgorithmicTradingConfig, copies: int) -> AlgorithmicTradingEnv:
@@ -351,7 +351,7 @@ def decide(
     if len(scaled) >= window:
         windows, wanted = flat_windows(scaled, window)[window - 1 :], torch.tensor(spec["targets"])
         begin = first + window - 1
-        ruled = None if venue is None else venue.ruled([row], config)
+        ruled = None if venue is None else venue.ruled([row], config, panel)
         if ruled is not None and len(windows) > 1:
             env = walking(ruled.bars(begin, len(close)), 1, config.allow_short)
             path = dqn.walked(params, env, windows, wanted)[0][0].numpy()

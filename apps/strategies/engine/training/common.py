@@ -138,10 +138,13 @@ def ruled_returns(ruled: Ruled, decided: Array, *, allow_short: bool = False) ->
     )  # fmt: skip
     if decided.ndim == 1:
         bars = Bars.of(ruled.open[0], ruled.close[0])
-        equity = run_targets(decided.astype(np.int8), bars, ruled.costs, options, market=ruled.market).equity
+        sides = decided.astype(np.int8)
+        equity = run_targets(sides, bars, ruled.costs, options, market=ruled.market, depth=ruled.depth).equity
     else:
         wanted = decided[: ruled.close.shape[1], 1:].T
-        equity = run_weights(wanted, ruled.open, ruled.close, ruled.costs, options, market=ruled.market).equity
+        equity = run_weights(
+            wanted, ruled.open, ruled.close, ruled.costs, options, market=ruled.market, depth=ruled.depth
+        ).equity
     return growth_of(equity)
 
 

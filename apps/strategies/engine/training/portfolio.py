@@ -61,7 +61,7 @@ class Market:
         self.scaled = scaled_or_zero(self.scaler, features)
         self.cost, self.bars_per_year = config.side_bp / BP, panel.bars_per_year
         rows = [panel.index_of(symbol) for symbol in self.symbols]
-        self.ruled = None if venue is None else venue.ruled(rows, config)
+        self.ruled = None if venue is None else venue.ruled(rows, config, panel)
 
     def env(self, config: PortfolioConfig, start: int, end: int, **options: Any) -> PortfolioEnv:
         """Return an environment over bars [start, end)."""
@@ -295,7 +295,7 @@ def decide(
     prices = Prices(later.fields["open"].T, later.fields["close"].T, scaled.numpy())
     cost, options = config.side_bp / BP, {"window": config.window, "rebalance": config.rebalance}
     rows = [panel.index_of(symbol) for symbol in spec["symbols"]]
-    ruled = None if venue is None else venue.ruled(rows, config)
+    ruled = None if venue is None else venue.ruled(rows, config, panel)
     env = (
         PortfolioEnv(prices, cost_rate=cost, **options)
         if ruled is None
