@@ -64,7 +64,11 @@ def trial_count(strategy: Strategy) -> int:
 
 
 def history_before(strategy: Strategy, trial: Trial) -> History:
-    """Return the idea's other trials, as the formulas take them."""
-    others = trials_of(strategy).exclude(pk=trial.pk)
-    ratios = others.exclude(sharpe=None).values_list("sharpe", flat=True)[:MOST_RATIOS]
-    return History(others.aggregate(total=Sum("count"))["total"] or 0, tuple(float(r) for r in ratios if r is not None))
+    """Return what was tried of the idea beside the run of ``trial`` itself, as the formulas take it.
+
+    The other configurations that a study of this run looks at are among it: its verdict must bear them, too.
+    """
+    ratios = (
+        trials_of(strategy).exclude(pk=trial.pk).exclude(sharpe=None).values_list("sharpe", flat=True)[:MOST_RATIOS]
+    )
+    return History(max(trial_count(strategy) - 1, 0), tuple(float(r) for r in ratios if r is not None))

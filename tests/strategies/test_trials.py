@@ -57,6 +57,13 @@ def test_the_history_is_everything_but_the_run_itself(rule):
     assert (found.count, found.ratios) == (1, (0.05,))
 
 
+def test_the_neighbours_that_a_study_looks_at_burden_its_own_verdict(rule):
+    begin(rule)
+    sweep = begin(rule, kind="sweep")
+    trial_counts(sweep, 45)
+    assert history_before(rule, sweep).count == 45
+
+
 def test_page_api_and_command_tell_the_same_and_strangers_nothing(client, rule, alice, bob, capsys):
     trial_end(begin(rule), 0.05, 500)
     page, api = reverse("strategies:trials", args=[rule.pk]), f"/api/strategies/{rule.pk}/trials"
