@@ -18,8 +18,8 @@ SELLERS = ("stamp_duty", "sec_fee", "taf")
 ASKED = (
     "market", "board", "date", "st", "delisting", "listed_for", "listing_day", "ipo_day", "session", "relisted_for",
     "prev_close", "fee", "side", "notional", "rate", "minimum", "funding_rate", "mark", "quantity", "held",
-    "bought_today", "step", "min_notional", "price", "tick", "order", "auction", "best_bid", "best_ask", "last", "suspended",
-    "locked",
+    "bought_today", "step", "min_notional", "price", "tick", "order", "auction", "best_bid", "best_ask", "last",
+    "suspended", "locked",
 )  # fmt: skip
 DEFAULT_BOARD = {"CN": "main", "US": "stock", "CRYPTO": "spot"}
 
