@@ -33,10 +33,23 @@ class Answer:
     def json(self) -> Any:
         """Return the document; raises ``UnexpectedAnswer`` where there is none."""
         try:
-            return json.loads(self.content)
+            return parsed(self.content)
         except ValueError as error:
             start = self.content[:60].decode("utf-8", "replace")
             raise UnexpectedAnswer(f"the answer is not JSON; it begins with {start!r}") from error
+
+
+def parsed(content: bytes) -> Any:
+    """Return what a JSON document says; raises ``ValueError``.
+
+    pydantic's parser takes a fifth of the time where it is installed; what it is stricter about is Python's to judge.
+    """
+    try:
+        from pydantic_core import from_json
+
+        return from_json(content)
+    except (ImportError, ValueError):
+        return json.loads(content)
 
 
 @dataclass(frozen=True)

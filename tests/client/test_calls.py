@@ -171,6 +171,16 @@ def test_curves_of_another_form_are_an_unexpected_answer(metrics):
         ask.session_metrics(1).read(Answer(200, {}, json.dumps(metrics).encode()))
 
 
+@pytest.mark.parametrize("installed", [True, False], ids=["pydantic", "alone"])
+@pytest.mark.parametrize(
+    "text", ['{"a": [1, 1.0, -0.0, 1e400, NaN, null, "\u6d66"]}', '["\\ud800"]', "\ufeff{}", "12345678901234567890123"]
+)
+def test_json_says_the_same_with_and_without_pydantic(monkeypatch, installed, text):
+    if not installed:
+        monkeypatch.setitem(sys.modules, "pydantic_core", None)
+    assert repr(Answer(200, {}, text.encode()).json()) == repr(json.loads(text.encode()))
+
+
 def test_what_is_no_json_is_shown_by_its_beginning():
     with pytest.raises(UnexpectedAnswer, match="<html>"):
         ask.health().read(Answer(200, {}, b"<html>hello"))
