@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
-from apps.strategies.engine import honesty, studies, walking
+from apps.strategies.engine import backtesting, honesty, studies, walking
 from apps.strategies.engine.backtesting import _options, backtest
 from apps.strategies.engine.config import RuleConfig
 from apps.strategies.engine.execution import Traded
 from apps.strategies.engine.markets import TradedMarket
-from apps.strategies.engine.ports import TargetPositions
+from apps.strategies.engine.ports import Policy, TargetPositions
 from apps.strategies.engine.registry import TYPES
 from apps.trading.engine.costs import Costs
 from apps.trading.engine.report.luck import History, luck_of
@@ -123,3 +125,11 @@ def test_too_few_bars_to_walk_are_refused(panel):
     with pytest.raises(Refusal) as refused:
         walking.walk_forward(study(panel), train=700)
     assert refused.value.code == "too_few_bars_to_walk"
+
+
+def test_what_a_policy_learned_from_is_not_unseen_whatever_the_run_says(panel, tmp_path):
+    times, config = panel.times[100:200], RuleConfig(**CONFIG, test_start=date(2020, 4, 10))
+    assert backtesting._unseen(config, times, None) == 1.0
+    later = Policy(tmp_path, {}, seen_until=date(2020, 5, 30))
+    assert backtesting._unseen(config, times, later) == pytest.approx(0.5)
+    assert backtesting._unseen(RuleConfig(**CONFIG), times, None) == 0.0
