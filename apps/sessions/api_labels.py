@@ -29,7 +29,7 @@ class LabelsIn(Schema):
 
 class AgainIn(Schema):
     """Fields of the configuration (``overrides``) and of a backtest's run (``params``: ``start``, ``end``,
-    ``capital``, ``benchmark``, ``benchmark_dataset``, ``market_rules``) that the new session changes;
+    ``capital``, ``benchmark``, ``benchmark_dataset``, ``market_rules``, ``goal_pct``) that the new session changes;
     ``time_limit`` in seconds, ``memory_limit_mb``."""
 
     overrides: dict[str, Any] = {}

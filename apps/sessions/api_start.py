@@ -36,11 +36,13 @@ class BacktestIn(RunIn):
     """Dates as 2011-01-03, capital in the market's currency, ``benchmark`` a symbol of the data
     or of ``benchmark_dataset`` (another one, as NAME or NAME@VERSION; without a symbol all of it in equal parts),
     ``checkpoint_session`` the training whose best checkpoint decides; ``study`` adds a parameter sweep or a
-    walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted)."""
+    walk-forward (``mode`` rolling or anchored; ``open_holdout`` reads the locked last bars, and is counted).
+    ``goal_pct`` is the total return whose probability the draws of chance tell (100: the capital doubled)."""
 
     start: str | None = None
     end: str | None = None
     capital: float | None = None
+    goal_pct: float | None = None
     benchmark: str | None = None
     benchmark_dataset: Annotated[str | None, Field(max_length=200)] = None
     study: Literal["", "sweep", "walk_forward"] = ""

@@ -154,6 +154,7 @@ def resampled(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 _("%(share)s of the draws lose money; %(bust)s fall by half.") % {
                     "share": shown(trades["loss"], "percent"), "bust": shown(trades["bust"], "percent"),
                 },
+                *_goal(trades),
             ],
         })  # fmt: skip
     if bars:
@@ -170,9 +171,27 @@ def resampled(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 _("Without any edge a mean this high comes up in %(share)s of the draws.") % {
                     "share": shown(bars["p_value"], "percent"),
                 },
+                *_bust(bars), *_goal(bars),
             ],
         })  # fmt: skip
     return found
+
+
+def _bust(draws: Mapping[str, Any]) -> list[str]:
+    if draws.get("bust") is None:
+        return []
+    return [_("%(share)s of the draws lose money; %(bust)s fall by half.") % {
+        "share": shown(draws["loss"], "percent"), "bust": shown(draws["bust"], "percent"),
+    }]  # fmt: skip
+
+
+def _goal(draws: Mapping[str, Any]) -> list[str]:
+    """Return the sentence about the goal; none for a report written before it was told."""
+    if draws.get("goal") is None:
+        return []
+    return [_("%(share)s of the draws reach the goal of %(goal)s.") % {
+        "share": shown(draws["goal"], "percent"), "goal": numbers.percent(draws["goal_return"], 0, sign=True),
+    }]  # fmt: skip
 
 
 def regime_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -38,7 +38,10 @@ TITLES = {
     "regimes": N_("By market regime"), "crises": N_("In known crises"),
     "participation": N_("Share of the bar's volume"), "by_symbol": N_("By instrument"),
     "holdings": N_("Holdings over time"), "cone": N_("The cone of chance"),
-    "by_reason": N_("By what ended the trade"), "walk_forward": N_("Windows of the walk-forward"),
+    "by_reason": N_("By what ended the trade"), "by_side": N_("Long and short"), "by_year": N_("Year by year"),
+    "by_month": N_("Month by month"), "quantiles": N_("Quantiles of the returns"), "refused": N_("Orders not filled"),
+    "signal": N_("Information coefficient by bar"), "signal_groups": N_("Return by rank of the signal"),
+    "membership": N_("Members of the universe"), "walk_forward": N_("Windows of the walk-forward"),
     "sweep": N_("Points of the sweep"),
 }  # fmt: skip
 
@@ -68,6 +71,14 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, Rows]:
         "holdings": _holding_rows(document.get("holdings")),
         "cone": _cone_rows(document),
         "by_reason": document.get("by_reason") or [],
+        "by_side": document.get("by_side") or [],
+        "by_year": document.get("by_year") or [],
+        "by_month": document.get("by_month") or [],
+        "quantiles": document.get("quantiles") or [],
+        "refused": [{"reason": reason, "count": count} for reason, count in document["refused"].items()],
+        "signal": _signal_rows(document),
+        "signal_groups": (document.get("signal") or {}).get("groups", []),
+        "membership": (document.get("membership") or {}).get("years", []),
         "walk_forward": [
             {**{k: v for k, v in row.items() if k != "params"}, **row["params"]} for row in walk.get("windows", [])
         ],
@@ -117,6 +128,19 @@ def cone_base(document: Mapping[str, Any]) -> float:
     """Return the money from which the cone grows: the capital, or what the seen part left."""
     found = document["cone"]
     return float(document["series"]["equity"][found["from"] - 1] if found["from"] else document["capital"])
+
+
+def _signal_rows(document: Mapping[str, Any]) -> Rows:
+    """Return IC and rank IC of each bar."""
+    found = document.get("signal")
+    if not found:
+        return []
+    return [
+        {"time": time, "ic": plain, "rank_ic": ranked}
+        for time, plain, ranked in zip(
+            document["series"]["times"], found["series"]["ic"], found["series"]["rank_ic"], strict=True
+        )
+    ]  # fmt: skip
 
 
 def _percentile_rows(robust: Mapping[str, Any]) -> Rows:

@@ -18,6 +18,7 @@ from apps.sessions import report_honesty, report_tables, reports
 from apps.sessions.capsule_pages import capsule_context
 from apps.sessions.report_exposure import exposure
 from apps.sessions.report_market import benchmark_notes, market_rows
+from apps.sessions.report_more import more
 from apps.sessions.selectors import session_for_user, session_list
 from apps.strategies.engine.config_allocation import PERIODIC
 from apps.strategies.forms import config_rows
@@ -83,6 +84,7 @@ def _context(
         "kept": kept,
         "charts": SimpleLazyObject(lambda: reports.charts(document, name)),
         "months": SimpleLazyObject(lambda: reports.months(document)),
+        "more": SimpleLazyObject(lambda: more(document)),
         "exposure": SimpleLazyObject(lambda: exposure(document, name)),
         "metrics": SimpleLazyObject(lambda: _halves(reports.metric_rows(document))),
         "baselines": SimpleLazyObject(lambda: reports.baseline_rows(document, name)),

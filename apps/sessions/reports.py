@@ -104,7 +104,7 @@ def shown(value: Any, unit: str, currency: str = "") -> str:
         return f"{currency} {numbers.number(value, 0)}".strip()
     if unit == "bp":
         return f"{numbers.number(value, 1)} {_('bp')}"
-    return numbers.number(value, 2)
+    return numbers.number(value, 4 if unit == "fine_ratio" else 2)
 
 
 @dataclass(frozen=True)
@@ -320,8 +320,8 @@ def stress_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def refused_rows(report: Mapping[str, Any]) -> list[tuple[str, int]]:
-    return [(_(REFUSED.get(code, code)), count) for code, count in report["refused"].items()]
+def refused_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(_(REFUSED.get(code, code)), numbers.number(count)) for code, count in report["refused"].items()]
 
 
 def trade_reason(code: str) -> str:

@@ -54,6 +54,7 @@ RUN_FIELDS = (
     "benchmark",
     "benchmark_dataset",
     "market_rules",
+    "goal_pct",
     "checkpoint_session",
     "override_reason",
     "study",

@@ -147,6 +147,11 @@ def test_dates_of_the_configuration_lie_in_the_data(alice, dataset, dates):
         ({"capital": "much"}, "invalid_capital", "capital"),
         ({"benchmark": "NOPE"}, "unknown_symbol", "benchmark"),
         ({"market_rules": "bend"}, "unknown_choice", "market_rules"),
+        ({"goal_pct": "far"}, "invalid_goal", "goal_pct"),
+        ({"goal_pct": 0}, "invalid_goal", "goal_pct"),
+        ({"goal_pct": "-20"}, "invalid_goal", "goal_pct"),
+        ({"goal_pct": "nan"}, "invalid_goal", "goal_pct"),
+        ({"goal_pct": "1e9"}, "invalid_goal", "goal_pct"),
     ],
 )
 def test_a_backtest_with_impossible_parameters_is_refused(alice, dataset, params, code, field):
@@ -158,6 +163,12 @@ def test_a_backtest_keeps_its_parameters_and_the_default_capital(alice, dataset,
     assert session.params == {
         "start": "2005-01-03", "benchmark": "AAPL", "capital": settings.QP_BACKTEST_CAPITAL
     }  # fmt: skip
+
+
+def test_a_goal_is_kept_where_it_is_not_the_default(alice, dataset):
+    assert backtest(alice, dataset, goal_pct="50").params["goal_pct"] == 50.0
+    assert "goal_pct" not in backtest(alice, dataset, goal_pct="100").params
+    assert "goal_pct" not in backtest(alice, dataset, goal_pct="").params
 
 
 def test_a_learned_strategy_needs_a_finished_training(alice, bob, dataset):

@@ -284,8 +284,8 @@ def test_open_lots_of_one_instrument_are_one_row_at_their_average_price(page, se
 
 def test_refused_orders_and_baselines_are_listed_in_words(page, session, document):
     document["refused"] = {"cash": 3, "later_code": 1}
-    assert reports.refused_rows(document)[0] == ("refused: more than the cash", 3)
-    assert reports.refused_rows(document)[1] == ("later_code", 1)
+    assert reports.refused_rows(document)[0] == ("refused: more than the cash", "3")
+    assert reports.refused_rows(document)[1] == ("later_code", "1")
     assert "Orders not filled" in shown(page, session, document)
     names = [row["name"] for row in reports.baseline_rows(document, "This run")]
     assert names[0] == "This run"

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from apps.sessions import report_tables
-from apps.sessions.services.sessions import _clean_params
+from apps.sessions.services.run_params import clean_params
 from apps.strategies.engine.backtesting import backtest
 from apps.strategies.engine.config import RuleConfig
 from apps.trading.engine.report.luck import History
@@ -127,17 +127,17 @@ def test_backtests_stand_side_by_side(page, session, alice, document, capsys):
 
 
 def test_rules_are_obeyed_unless_a_run_says_otherwise():
-    assert "market_rules" not in _clean_params("backtest", {"market_rules": "obey"})
-    assert _clean_params("backtest", {"market_rules": "ignore"})["market_rules"] == "ignore"
+    assert "market_rules" not in clean_params("backtest", {"market_rules": "obey"})
+    assert clean_params("backtest", {"market_rules": "ignore"})["market_rules"] == "ignore"
 
 
 def test_a_study_there_is_not_is_refused_and_what_belongs_to_none_is_left_out():
     with pytest.raises(Refusal):
-        _clean_params("backtest", {"study": "astrology"})
+        clean_params("backtest", {"study": "astrology"})
     with pytest.raises(Refusal):
-        _clean_params("backtest", {"study": "walk_forward", "mode": "sideways"})
-    assert "mode" not in _clean_params("backtest", {"study": "sweep", "mode": "anchored", "open_holdout": "1"})
-    assert _clean_params("backtest", {"study": "walk_forward", "open_holdout": "1"})["open_holdout"] is True
+        clean_params("backtest", {"study": "walk_forward", "mode": "sideways"})
+    assert "mode" not in clean_params("backtest", {"study": "sweep", "mode": "anchored", "open_holdout": "1"})
+    assert clean_params("backtest", {"study": "walk_forward", "open_holdout": "1"})["open_holdout"] is True
 
 
 def test_every_table_is_named_in_words_in_both_languages(page, session, document):

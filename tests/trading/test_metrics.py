@@ -137,6 +137,9 @@ def test_every_figure_has_its_line_in_the_glossary():
         | set(more_metrics(RETURNS, TIMES, 252, BENCH))
         | set(more_trade_metrics([], 5))
         | {"deflated_sharpe", "max_leverage", "largest_fill_share", "cost_drag", "idle_cash", "average_holdings"}
+        | {"risk_adjusted", "tax_drag", "lot_residual", "capacity", "market_change", "fills_per_day", "runtime_days"}
+        | {"members_exchanged", "members_left", "outside_weight", "outside_bars", "frozen_gap"}
+        | {"ic", "ic_ir", "rank_ic", "rank_ic_ir", "ic_hits", "signal_memory"}
     )
     assert figures == set(GLOSSARY)
     assert all(

@@ -21,6 +21,7 @@ from apps.strategies.engine.ports import Policy, Stopped
 from apps.strategies.models import Trial, TrialKind
 from apps.strategies.services import stage_reached, stage_refused
 from apps.strategies.trials import history_before, trial_begin, trial_counts, trial_end, trials_of
+from apps.trading.engine.robustness import GOAL
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -53,6 +54,7 @@ def run(session: Session, sink: DbSink) -> dict[str, Any]:
         check_leaks=True,
         study=params.get("study", ""),
         study_options=_study_options(params),
+        goal=float(params["goal_pct"]) / 100.0 if "goal_pct" in params else GOAL,
         on_progress=on_progress,
     )
     if trial is not None:

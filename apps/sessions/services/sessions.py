@@ -22,6 +22,7 @@ from apps.sessions.limits import MB, default_time_limit, gpu_room, gpus, memory_
 from apps.sessions.models import Kind, Origin, Session
 from apps.sessions.selectors import best_checkpoint, counted_sessions, session_visible
 from apps.sessions.services.benchmarks import check_benchmark
+from apps.sessions.services.run_params import clean_params
 from apps.sessions.services.transitions import session_command
 from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.registry import parse_config, strategy_type
@@ -29,11 +30,17 @@ from apps.strategies.models import StrategyVersion
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
-STUDIES, MODES = ("sweep", "walk_forward"), ("rolling", "anchored")
-#: Whether a run obeys the rules of its market (limits, lots, settlement, charges), which it does unless told.
-OBEY, IGNORE = "obey", "ignore"
 #: What a repeated backtest may change of its run beside the configuration.
-RUN_FIELDS = ("start", "end", "capital", "benchmark", "benchmark_dataset", "market_rules", "override_reason")
+RUN_FIELDS = (
+    "start",
+    "end",
+    "capital",
+    "benchmark",
+    "benchmark_dataset",
+    "market_rules",
+    "goal_pct",
+    "override_reason",
+)
 LONGEST_REASON = 500
 
 
@@ -54,14 +61,14 @@ def session_create(
 
     ``overrides`` change fields of the configuration for this run only. ``params`` of a backtest:
     ``start``, ``end`` (ISO dates), ``capital``, ``benchmark`` (a symbol), ``benchmark_dataset``,
-    ``checkpoint_session``, ``study`` with ``mode`` and ``open_holdout``; of either kind
+    ``checkpoint_session``, ``goal_pct``, ``study`` with ``mode`` and ``open_holdout``; of either kind
     ``market_rules`` (``obey`` or ``ignore``) and ``override_reason`` for data that blocks.
     Raises ``Refusal``: ``concurrent_limit`` (429), ``data_blocked``, ``invalid_config`` and the like (422).
     """
     require_permission(owner, "session.run")
     type_key = version.strategy.type
     config = parse_config(type_key, {**version.config, **dict(overrides or {})})
-    run = _clean_params(kind, dict(params or {}))
+    run = clean_params(kind, dict(params or {}))
     dataset = dataset_by_name(owner, config.dataset)
     require_bars(dataset)
     _check_data(owner, dataset, config, run)
@@ -300,71 +307,6 @@ def _check_dates(dataset: Dataset, dates: Mapping[str, Any]) -> None:
                 first=first.isoformat(),
                 last=last.isoformat(),
             )
-
-
-def _clean_params(kind: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the params with dates as ISO text and capital as a number; refuse what is neither."""
-    if kind not in Kind.values:
-        raise Refusal("unknown_kind", N_("There is no kind of session called %(kind)s."), field="kind", kind=kind)
-    for name in ("start", "end"):
-        if params.get(name):
-            params[name] = _iso_date(name, params[name])
-        else:
-            params.pop(name, None)
-    if params.get("start") and params.get("end") and params["start"] >= params["end"]:
-        raise Refusal(
-            "dates_out_of_order", N_("%(late)s must come after %(early)s."), field="end", early="start", late="end"
-        )
-    _check_rules(params)
-    if kind == Kind.BACKTEST:
-        params["capital"] = _capital(params.get("capital"))
-        _check_study(params)
-    return params
-
-
-def _check_rules(params: dict[str, Any]) -> None:
-    """Keep ``market_rules`` only where a run ignores them: obeying is what runs do."""
-    chosen = str(params.pop("market_rules", "") or OBEY)
-    if chosen not in (OBEY, IGNORE):
-        raise Refusal(
-            "unknown_choice", N_("There is no %(value)s here; there are %(known)s."),
-            field="market_rules", value=chosen, known=f"{OBEY}, {IGNORE}",
-        )  # fmt: skip
-    if chosen == IGNORE:
-        params["market_rules"] = IGNORE
-
-
-def _check_study(params: dict[str, Any]) -> None:
-    """Refuse a study or a mode there is not; leave out what does not belong to it."""
-    study, mode = str(params.pop("study", "") or ""), str(params.pop("mode", "") or "")
-    opened = str(params.pop("open_holdout", "") or "").lower() in {"1", "true", "on", "yes"}
-    for field, value, known in (("study", study, STUDIES), ("mode", mode, MODES)):
-        if value and value not in known:
-            raise Refusal(
-                "unknown_study", N_("There is no %(value)s here; there are %(known)s."),
-                field=field, value=value, known=", ".join(known),
-            )  # fmt: skip
-    if study:
-        params["study"] = study
-    if study == "walk_forward":
-        params |= {"mode": mode or MODES[0], "open_holdout": opened}
-
-
-def _iso_date(name: str, value: Any) -> str:
-    try:
-        return date.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        raise Refusal("invalid_date", N_("Enter a date such as 2011-01-03."), field=name) from None
-
-
-def _capital(value: Any) -> float:
-    try:
-        capital = float(settings.QP_BACKTEST_CAPITAL if value in (None, "") else value)
-    except (TypeError, ValueError):
-        raise Refusal("invalid_capital", N_("Enter a number."), field="capital") from None
-    if not 0 < capital < float("inf"):
-        raise Refusal("invalid_capital", N_("The capital must be more than 0."), field="capital")
-    return capital
 
 
 def _check_trainable(type_key: str, config: StrategyConfig) -> None:

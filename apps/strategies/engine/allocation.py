@@ -35,16 +35,19 @@ def decide(config: AllocationConfig, panel: BarPanel, policy: Policy | None = No
     part = panel if len(rows) == len(panel.symbols) and not config.symbols else panel.select(config.symbols)
     close = np.asarray(part.close, np.float64)
     eligible = members(part, config.universe) & (close > 0)
+    scores: Floats | None = None
     if config.method in ONLINE:
         found = _online(config, close)
     elif config.method in RANKED:
-        found = _ranked(config, part, eligible)
+        found, score = _ranked(config, part, eligible)
+        scores = np.full(weights.shape, np.nan)
+        scores[rows] = score
     elif config.method in OPTIMISERS:
         found = _solved(config, close, eligible)
     else:
         found = equal_parts(eligible, config.rebalance)
     weights[rows] = found * (config.invest / 100.0)
-    return TargetWeights(weights)
+    return TargetWeights(weights, scores)
 
 
 def members(panel: BarPanel, universe: str) -> Flags:
@@ -108,8 +111,11 @@ def _online(config: AllocationConfig, close: Floats) -> Floats:
     return out
 
 
-def _ranked(config: AllocationConfig, part: BarPanel, eligible: Flags) -> Floats:
-    """Equal parts of those with the highest signal; with ``top_k_dropout`` at most ``drop`` change at a time."""
+def _ranked(config: AllocationConfig, part: BarPanel, eligible: Flags) -> tuple[Floats, Floats]:
+    """Equal parts of those with the highest signal, and the signal itself, both (S, T).
+
+    With ``top_k_dropout`` at most ``drop`` change at a time.
+    """
     from apps.marketdata.engine.features.compute import compute
 
     score = np.where(eligible, compute(part, [config.signal], dtype=np.float64)[0], np.nan)
@@ -127,7 +133,7 @@ def _ranked(config: AllocationConfig, part: BarPanel, eligible: Flags) -> Floats
         out[sold, t] = 0.0
         out[bought, t] = 1.0 / config.top
         held = [one for one in held if one not in sold] + bought
-    return out
+    return out, score
 
 
 def _best_first(score: Floats) -> list[int]:

@@ -20,6 +20,7 @@ from apps.strategies.engine.benchmarks import Benchmark
 from apps.strategies.engine.config import AlgorithmicTradingConfig, RuleConfig
 from apps.strategies.engine.config_base import StrategyConfig
 from apps.strategies.engine.execution import Traded, Venue, costs_of
+from apps.strategies.engine.facts import aims_of, facts_of
 from apps.strategies.engine.markets import TradedMarket
 from apps.strategies.engine.ports import Decisions, NamedRule, Policy, TargetPositions, TargetWeights
 from apps.strategies.engine.registry import strategy_type
@@ -35,6 +36,7 @@ from apps.trading.engine.costs import Costs
 from apps.trading.engine.ledger import REBALANCE, SIGNAL
 from apps.trading.engine.report import Baseline, Setting, build
 from apps.trading.engine.report.luck import History
+from apps.trading.engine.robustness import GOAL
 from apps.ui.engine.refusal import Refusal
 from apps.ui.engine.text import N_
 
@@ -60,6 +62,7 @@ def backtest(
     check_leaks: bool = False,
     study: str = "",
     study_options: Mapping[str, Any] | None = None,
+    goal: float = GOAL,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return the report of trading ``config`` from ``start`` to ``end``, both included.
@@ -72,6 +75,7 @@ def backtest(
     orders are filled on, bar for bar, with the rules of its market; empty means ``panel`` and none.
     ``history`` is what was tried of the same idea before; ``check_leaks`` looks for knowledge of the
     future, which blocks a pass. ``study`` adds a parameter sweep or a walk-forward (``studies``).
+    ``goal`` is the total return whose probability the draws of chance tell (1: the capital doubled).
     ``on_progress(done, total, unit)`` may raise to stop. Raises ``Refusal`` for dates outside the
     data, an unknown symbol, a capital that is not above zero and data without prices.
     """
@@ -115,6 +119,8 @@ def backtest(
         unseen=_unseen(config, panel.times[period.first :], policy),
         volume=execution.panel.fields["volume"][rows] if "volume" in execution.panel.fields else None,
         closes=execution.weighed(rows)[1],
+        **facts_of(config, decisions, player.rows, player.aims, market, yardsticks[0]),
+        goal=goal,
         market=None
         if traded is None
         else {
@@ -287,6 +293,8 @@ class _Player:
     rows: list[int]
     options: Options
     run: Callable[..., Result]
+    #: The part of the equity wanted in each row (S, T), NaN where nothing is decided; None: sized otherwise.
+    aims: Floats | None = None
 
 
 def _player(config: StrategyConfig, decisions: Decisions, market: TradedMarket) -> _Player:
@@ -307,7 +315,7 @@ def _player(config: StrategyConfig, decisions: Decisions, market: TradedMarket) 
         depth = market.depth([row], costs, own)
         return run_targets(_late(wanted, delay), bars, costs, own, first=market.first, market=rules, depth=depth)
 
-    return _Player([row], options, by_targets)
+    return _Player([row], options, by_targets, aims_of(wanted, options))
 
 
 def _taking(options: Options, participation: float | None) -> Options:
@@ -339,7 +347,7 @@ def _weights_player(weights: Floats, config: StrategyConfig, options: Options, m
         late = np.concatenate([np.full((len(rows), delay), np.nan), chosen[:, : chosen.shape[1] - delay]], axis=1)
         return market.weigh(late, rows, costs, _taking(options, participation))
 
-    return _Player(rows, options, by_weights)
+    return _Player(rows, options, by_weights, chosen)
 
 
 def _options(config: StrategyConfig, capital: float) -> Options:

@@ -104,11 +104,17 @@ class TradedMarket:
             weights[i, self.first + listed[0]] = 1.0 / len(rows)
         return self.weigh(weights, rows, self.costs, options).equity
 
-    def equal_members(self, universe: str, every: int) -> Floats:
-        """Return the equity of the members of the day in equal parts, restored every ``every`` bars."""
+    def equal_members(self, universe: str, every: int, *, frozen: bool = False) -> Floats:
+        """Return the equity of the members of the day in equal parts, restored every ``every`` bars.
+
+        ``frozen``: of the members of the first day, whoever belongs later.
+        """
         from apps.strategies.engine.allocation import equal_parts, members
 
-        weights = equal_parts(members(self.panel, universe) & (self.panel.close > 0), every, self.first)
+        belongs = members(self.panel, universe)
+        if frozen:
+            belongs = np.broadcast_to(belongs[:, self.first : self.first + 1], belongs.shape)
+        weights = equal_parts(belongs & (self.panel.close > 0), every, self.first)
         rows = np.flatnonzero(np.nan_to_num(weights).any(axis=1)).tolist()
         options = Options(capital=self.capital, cash_short="reduce")
         return self.weigh(weights[rows], rows, self.costs, options).equity

@@ -102,9 +102,11 @@ class TargetPositions:
 @dataclass(frozen=True)
 class TargetWeights:
     """Wanted share of equity of each asset after the close of each bar: (S, T); a NaN column keeps
-    the shares held (no rebalance at that bar)."""
+    the shares held (no rebalance at that bar). ``scores`` (S, T) is the signal that ranks them, where there is
+    one: the higher the better, NaN for who is not ranked."""
 
     weights: NDArray[np.float64]
+    scores: NDArray[np.float64] | None = None
 
 
 Decisions = NamedRule | TargetPositions | TargetWeights

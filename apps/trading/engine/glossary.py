@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from apps.ui.engine.text import N_
 
 PERCENT, RATIO, BARS, COUNT, MONEY, BP = "percent", "ratio", "bars", "count", "money", "bp"
-YEARS, FINE = "years", "fine"
+YEARS, FINE, FINE_RATIO = "years", "fine", "fine_ratio"
 
 
 @dataclass(frozen=True)
@@ -240,5 +240,96 @@ GLOSSARY |= {
     "worst_quarter": Term(N_("Worst quarter"), N_("Lowest return of a calendar quarter."), PERCENT),
     "largest_fill_share": Term(
         N_("Largest share of a bar's volume"), N_("Of all fills: quantity by the volume of its bar."), PERCENT, -1
+    ),
+    "risk_adjusted": Term(
+        N_("Return a year of the time invested"), N_("Return a year by the time in the market."), PERCENT
+    ),
+    "expected_year": Term(N_("Expected return of a year"), N_("Geometric mean over a year's bars."), PERCENT),
+    "days_won": Term(N_("Winning days"), N_("Calendar days with a gain."), COUNT),
+    "days_drawn": Term(N_("Days without change"), N_("Calendar days with a return of zero."), COUNT, 0),
+    "days_lost": Term(N_("Losing days"), N_("Calendar days with a loss."), COUNT, -1),
+    "best_day": Term(N_("Best day"), N_("Highest return of a calendar day."), PERCENT),
+    "worst_day": Term(N_("Worst day"), N_("Lowest return of a calendar day."), PERCENT),
+    "drawdown_recovery": Term(
+        N_("Longest recovery"),
+        N_("Most bars from the lowest point of a drawdown until it was made good; those still open do not count."),
+        BARS,
+        -1,
+    ),
+    "average_bars_won": Term(
+        N_("Holding time of winners"), N_("Mean bars from entry to exit of the closed trades with a gain."), BARS, 0
+    ),
+    "average_bars_lost": Term(
+        N_("Holding time of losers"), N_("Mean bars from entry to exit of the closed trades with a loss."), BARS, 0
+    ),
+    "runtime_days": Term(N_("Runtime"), N_("Calendar days from the first to the last bar, both included."), COUNT, 0),
+    "fills_per_day": Term(N_("Fills a day"), N_("Fills by the days that have bars."), RATIO, 0),
+    "market_change": Term(
+        N_("Market change"),
+        N_("Mean change of what is traded from its first to its last close in the period, without costs."),
+        PERCENT,
+        0,
+    ),
+    "capacity": Term(
+        N_("Capacity"), N_("Capital with which the largest fill would be a tenth of its bar's volume."), MONEY
+    ),
+    "tax_drag": Term(
+        N_("Tax on sales a year"), N_("Stamp duty and other tax on sales, by the mean equity, a year."), PERCENT, -1
+    ),
+    "lot_residual": Term(
+        N_("Cash left by whole lots"),
+        N_("Mean part of the equity, over the decisions, by which whole lots fall short of what was wanted."),
+        PERCENT,
+        -1,
+    ),
+    "members_exchanged": Term(
+        N_("Members exchanged"),
+        N_("Part of the universe's members of the first day that no longer belong on the last."),
+        PERCENT,
+        0,
+    ),
+    "members_left": Term(
+        N_("Members that left, a year"), N_("Departures from the universe by its mean size, by years."), PERCENT, 0
+    ),
+    "outside_weight": Term(
+        N_("Held outside the universe"),
+        N_("Mean part of the equity, over all closes, in instruments that did not belong that day."),
+        PERCENT,
+        -1,
+    ),
+    "outside_bars": Term(
+        N_("Held on after leaving"),
+        N_("Mean bars an instrument was still held at the close after it had left the universe."),
+        BARS,
+        -1,
+    ),
+    "frozen_gap": Term(
+        N_("Gain from freezing the universe"),
+        N_(
+            "Total return of equal parts of the first day's members, minus that of the members of the day; restored "
+            "alike, after costs."
+        ),
+        PERCENT,
+        0,
+    ),
+    "ic": Term(
+        N_("Information coefficient"),
+        N_(
+            "Mean over the bars of the correlation of the signal with the return from the next open to the one after, "
+            "over all instruments."
+        ),
+        FINE_RATIO,
+    ),
+    "ic_ir": Term(
+        N_("ICIR"), N_("Mean of the information coefficient by its standard deviation (n − 1), by bar."), RATIO
+    ),
+    "rank_ic": Term(N_("Rank IC"), N_("The information coefficient of the ranks of both (Spearman)."), FINE_RATIO),
+    "rank_ic_ir": Term(N_("Rank ICIR"), N_("Mean of the rank IC by its standard deviation (n − 1), by bar."), RATIO),
+    "ic_hits": Term(N_("Bars with a rank IC above zero"), N_("By all bars that have one."), PERCENT),
+    "signal_memory": Term(
+        N_("Autocorrelation of the signal"),
+        N_("Mean correlation of the signal's ranks with those of the bar before."),
+        RATIO,
+        0,
     ),
 }

@@ -20,6 +20,8 @@ SAMPLES, BATCH = 1_000, 50
 PERCENTILES = (5, 25, 50, 75, 95)
 #: A loss of this share of the capital counts as bust.
 BUST = -0.5
+#: The total return counted as the goal where none is named: the capital doubled.
+GOAL = 1.0
 SHARES = (0.05, 0.10, 0.25, 0.50)
 
 #: code -> (words, first day, last day): falls every reader knows.
@@ -47,14 +49,16 @@ def _quantiles(values: Floats) -> dict[str, float]:
 
 
 def monte_carlo_trades(
-    closed: Sequence[Trade], equity: Floats, capital: float, *, first: int = 0, samples: int = SAMPLES, seed: int = 0
-) -> dict[str, Any] | None:
+    closed: Sequence[Trade], equity: Floats, capital: float, *, first: int = 0, samples: int = SAMPLES, seed: int = 0,
+    goal: float = GOAL,
+) -> dict[str, Any] | None:  # fmt: skip
     """Return what other draws of the same closed trades would have given; None under 5 trades.
 
     What each trade made of the account, its profit by the ``equity`` (T, from bar ``first``) before its entry, is
     drawn with replacement and compounded: a late trade of a grown account counts no more than an early one. The
-    end and the deepest fall of each sample, in percentiles; ``loss``, the share of samples that lose, and ``bust``,
-    the share that ever falls by half.
+    end and the deepest fall of each sample, in percentiles; ``loss``, the share of samples that lose, ``bust``, the
+    share that ever holds half of the capital or less, and ``goal``, the share that ends with a total return of ``goal``
+    or more.
     """
     if len(closed) < 5:
         return None
@@ -66,6 +70,7 @@ def monte_carlo_trades(
     return {
         "samples": samples, "trades": len(shares), "return": _quantiles(ends), "drawdown": _quantiles(falls),
         "loss": float((ends < 0).mean()), "bust": float(((curves - 1.0).min(axis=1) <= BUST).mean()),
+        "goal": float((ends >= goal).mean()), "goal_return": goal,
     }  # fmt: skip
 
 
@@ -91,22 +96,25 @@ def stationary_indices(count: int, block: int, samples: int, rng: np.random.Gene
     return (begun + np.arange(count) - at) % count
 
 
-def block_bootstrap(returns: Floats, periods: float, *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Any] | None:
+def block_bootstrap(
+    returns: Floats, periods: float, *, samples: int = SAMPLES, seed: int = 0, goal: float = GOAL
+) -> dict[str, Any] | None:
     """Return percentiles of return, Sharpe ratio and deepest fall over resampled bars; None under 20 bars.
 
     ``p_value`` is the share of samples of the returns without their mean whose mean reaches the
-    observed one: how often no edge at all looks like this.
+    observed one: how often no edge at all looks like this. ``bust`` and ``goal`` as in ``monte_carlo_trades``.
     """
     values = np.asarray(returns, np.float64)
     if len(values) < 20 or not np.isfinite(values).all() or values.std() < 1e-12:
         return None
     rng, block = np.random.default_rng(seed), block_length(values)
-    ends, ratios, falls, chance = [], [], [], []
+    ends, ratios, falls, chance, lows = [], [], [], [], []
     for start in range(0, samples, BATCH):
         drawn = values[stationary_indices(len(values), block, min(BATCH, samples - start), rng)]
         growth = np.cumprod(1.0 + drawn, axis=1)
         peaks = np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)
         ends.append(growth[:, -1] - 1.0)
+        lows.append(growth.min(axis=1) - 1.0)
         falls.append((growth / peaks - 1.0).min(axis=1))
         deviation = drawn.std(axis=1, ddof=1)
         ratios.append(drawn.mean(axis=1) / np.where(deviation > 1e-12, deviation, np.inf) * periods**0.5)
@@ -115,7 +123,8 @@ def block_bootstrap(returns: Floats, periods: float, *, samples: int = SAMPLES, 
     return {
         "samples": samples, "block": block, "return": _quantiles(end), "sharpe": _quantiles(np.concatenate(ratios)),
         "drawdown": _quantiles(np.concatenate(falls)), "loss": float((end < 0).mean()),
-        "p_value": float(np.concatenate(chance).mean()),
+        "p_value": float(np.concatenate(chance).mean()), "bust": float((np.concatenate(lows) <= BUST).mean()),
+        "goal": float((end >= goal).mean()), "goal_return": goal,
     }  # fmt: skip
 
 
@@ -217,12 +226,13 @@ def without_best(closed: Sequence[Trade], capital: float, net: float) -> float |
 def of_run(
     closed: Sequence[Trade], equity: Floats, benchmark: Floats, times: NDArray[np.datetime64],
     capital: float, periods: float, ledger: NDArray[np.void], volume: Floats | None, first: int = 0, seed: int = 0,
+    *, goal: float = GOAL,
 ) -> dict[str, Any]:  # fmt: skip
     """Return every part of this module for one finished run."""
     returns, other = returns_of(equity, capital), returns_of(benchmark, capital)
     return {
-        "monte_carlo": monte_carlo_trades(closed, equity, capital, first=first, seed=seed),
-        "bootstrap": block_bootstrap(returns, periods, seed=seed),
+        "monte_carlo": monte_carlo_trades(closed, equity, capital, first=first, seed=seed, goal=goal),
+        "bootstrap": block_bootstrap(returns, periods, seed=seed, goal=goal),
         "regimes": regimes(returns, other, periods),
         "crises": crisis_windows(times, equity, benchmark),
         "participation": participation(ledger, volume),

@@ -105,6 +105,7 @@ def _shape(values: Floats, basic: dict[str, Metric], periods: float) -> dict[str
         "ulcer_performance": _divide(basic["cagr"], ulcer),
         "serenity": _divide(basic["total_return"], _multiply(ulcer, pitfall)),
         "recovery_factor": _divide(basic["total_return"], None if fall is None else abs(fall)),
+        "drawdown_recovery": recovery(m.drawdown(values)),
         "gain_to_pain": _divide(_finite(float(values.sum())), -float(losses.sum()) if len(losses) else None),
         "payoff": payoff,
         "kelly": kelly,
@@ -128,6 +129,7 @@ def _calendar(values: Floats, times: Times, basic: dict[str, Metric], periods: f
 
     return {
         "expected_bar": None if expected is None else math.expm1(expected),
+        "expected_year": None if expected is None else math.expm1(expected * periods),
         "best_quarter": float(quarters.max()) if len(quarters) else None,
         "worst_quarter": float(quarters.min()) if len(quarters) else None,
         "expected_month": None if expected is None else math.expm1(expected * periods / 12),
@@ -139,7 +141,32 @@ def _calendar(values: Floats, times: Times, basic: dict[str, Metric], periods: f
         "average_down_month": _mean(months[months < 0]),
         "win_months": rate(months), "win_quarters": rate(quarters), "win_years": rate(years),
         **_trailing(values, times),
+        **_days(values, times),
     }  # fmt: skip
+
+
+def _days(values: Floats, times: Times) -> dict[str, Metric]:
+    """Return how many days gained, stood still and lost, and the best and the worst of them."""
+    if not len(values):
+        return dict.fromkeys(("days_won", "days_drawn", "days_lost", "best_day", "worst_day"))
+    key = times.astype("datetime64[D]").astype(np.int64)
+    starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
+    days = np.multiply.reduceat(1.0 + values, starts) - 1.0
+    won, lost = int((days > 0).sum()), int((days < 0).sum())
+    return {
+        "days_won": float(won), "days_drawn": float(len(days) - won - lost), "days_lost": float(lost),
+        "best_day": _finite(float(days.max())), "worst_day": _finite(float(days.min())),
+    }  # fmt: skip
+
+
+def recovery(fall: Floats) -> Metric:
+    """Return the most bars from the lowest point of a fall (T,) until it was made good; None where none was."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], fall < 0, [False]]).astype(np.int8)))
+    healed = [
+        stop - (start + int(np.argmin(fall[start:stop])))
+        for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if stop < len(fall)
+    ]  # fmt: skip
+    return float(max(healed)) if healed else None
 
 
 def _against(values: Floats, other: Floats, basic: dict[str, Metric], periods: float) -> dict[str, Metric]:
@@ -180,6 +207,7 @@ def more_trade_metrics(closed: Sequence[Trade], bars: int) -> dict[str, Metric]:
         "worst_trade": float(profit.min()) if len(profit) else None,
         "winning_streak": _streak(pnl > 0), "losing_streak": _streak(pnl < 0),
         "long_share": sum(t.side > 0 for t in closed) / len(closed) if closed else None,
+        "average_bars_won": _mean(held[pnl > 0]), "average_bars_lost": _mean(held[pnl < 0]),
         "longest_hold": float(held.max()) if len(held) else None,
         "trades_per_bar": len(closed) / bars if bars else None,
     }  # fmt: skip

@@ -26,6 +26,9 @@ class Command(StartCommand):
         parser.add_argument(
             "--market-rules", choices=["obey", "ignore"], help="price limits, lots, settlement, charges (default: obey)"
         )
+        parser.add_argument(
+            "--goal-pct", default="", help="total return whose probability the draws of chance tell (default: 100)"
+        )
         parser.add_argument("--checkpoint-session", type=int, help="the training whose best checkpoint decides")
 
         parser.add_argument("--study", choices=["sweep", "walk_forward"], help="vary the parameters, or walk forward")
@@ -37,6 +40,6 @@ class Command(StartCommand):
             raise CommandError("--mode and --open-holdout belong to --study walk_forward.")
         names = (
             "start", "end", "capital", "benchmark", "benchmark_dataset", "market_rules",
-            "checkpoint_session", "study", "mode", "open_holdout",
+            "goal_pct", "checkpoint_session", "study", "mode", "open_holdout",
         )  # fmt: skip
         return {name: options[name] for name in names if options[name] not in ("", None, False)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 
 import numpy as np
 
@@ -54,6 +55,9 @@ class Broker(Account):
         self._owing = [] if self._owed is None else [*np.flatnonzero(self._owed.any(axis=(0, 1))).tolist(), NEVER]
         self.wake = self._next_event
         self._session_ends = -1
+        #: Bars that orders waited at a limit or without a bar to trade in, shares that T+1 kept from a sale.
+        self.waits: Counter[str] = Counter()
+        self._kept: dict[int, float] = {}  # of this session, by instrument
         self._before = options.capital  # equity at the last close, of a margin account
         #: Last prices of this bar without the rights that went at its open.
         self._bare: dict[int, float] = {}
@@ -114,9 +118,17 @@ class Broker(Account):
             self._next_event = self._events[0].bar if self._events else NEVER
         if self._sessions and t >= self._session_ends:
             self.bought = [0.0] * len(self.held)
+            self._kept = {}
             self._session_ends = self._sessions[bisect_right(self._sessions, t)]
         # Most orders that wait at all wait for settlement: they cost nothing until the session is over.
-        waiting = [order for order in self.open if not self._unsettled(order)] if self._rules else self.open
+        waiting = self.open
+        if self._rules:
+            waiting = []
+            for order in self.open:
+                if self._unsettled(order):
+                    self._keep_back(order.symbol, order.left)
+                else:
+                    waiting.append(order)
         if waiting:
             self._trade(waiting, t)
         self.wake = self._next_event
@@ -144,6 +156,14 @@ class Broker(Account):
             return False
         s = order.symbol
         return self._rules[s].settles and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
+
+    def _keep_back(self, s: int, wanted: float) -> None:
+        """Count the shares that settlement keeps from a sale of ``wanted``, each once a session."""
+        short = min(wanted - max(self.held[s] - self.bought[s], 0.0), self.bought[s])
+        before = self._kept.get(s, 0.0)
+        if short > before:
+            self._kept[s] = short
+            self.waits["t_plus_1_shares"] += int(short - before)
 
     def _carry(self, t: int) -> None:
         """Pay what is owed for holding over the bars since the last: funding and borrow fees, at the last price."""
@@ -221,6 +241,8 @@ class Broker(Account):
     def _try(self, order: Order, t: int, room: dict[int, float]) -> None:
         s, bar = order.symbol, self.prices[order.symbol]
         if not (bar.open[t] > 0 and bar.close[t] > 0):
+            if self._rules:
+                self.waits["suspended"] += 1
             return
         if order.kind == "market":
             price, slips = bar.open[t], True
@@ -282,7 +304,10 @@ class Broker(Account):
         up, down = self._rules[order.symbol].up.item(t), self._rules[order.symbol].down.item(t)
         if price > up + up * SAME or price < down - down * SAME:  # no such trade can have been: the bar is at fault
             return False
-        return not (price >= up - up * SAME if order.side > 0 else price <= down + down * SAME)
+        if price >= up - up * SAME if order.side > 0 else price <= down + down * SAME:
+            self.waits["limit_up" if order.side > 0 else "limit_down"] += 1
+            return False
+        return True
 
     def _slipped(self, order: Order, size: float, bar: Prices, price: float, t: int) -> float:
         lost = self.costs.slippage
@@ -312,6 +337,8 @@ class Broker(Account):
         if order.side < 0 and not self.options.allow_short:
             locked = self.bought[s] if self._rules and self._rules[s].settles else 0.0
             sellable = self.held[s] - locked
+            if locked and size > sellable:
+                self._keep_back(s, size)
             whole, size = whole and sellable >= size - order.quantity * DUST, min(size, sellable)
         return size if whole else math.floor(size / step) * step
 

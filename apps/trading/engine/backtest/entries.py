@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
+from apps.trading.engine.backtest.options import SHARES_LOCKED
 from apps.trading.engine.backtest.permits import after_event, child_of, total_fee, whole_lots
 from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.schedule import MARKET_ORDER
@@ -128,3 +129,15 @@ def carry(
         cash += held * price
         n = write_fill(ledger, n, t, s, 0, BORROW, held, price, 0.0)
     return cash, n
+
+
+@compiled
+def keep_back(refused: NDArray[np.int64], short: float, kept: float) -> float:
+    """Count the ``short`` shares of a session that settlement keeps from a sale; return the most of that session.
+
+    A sale that is asked for again at the next bar of the session counts only what it asks for beyond ``kept``.
+    """
+    if short > kept:
+        refused[SHARES_LOCKED] += int(short - kept)
+        return short
+    return kept

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest.depth import lost_in, part_of, volume_left
-from apps.trading.engine.backtest.entries import act, affordable, carry, trade
+from apps.trading.engine.backtest.entries import act, affordable, carry, keep_back, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
-    AT_LIMIT,
     BELOW_LOT,
+    CANCELLED,
     CUT_TO_CASH,
     HOLD,
+    LIMIT_DOWN,
+    LIMIT_UP,
     NO_CASH,
     NOT_SETTLED,
+    REPLACED,
     SUSPENDED,
     VOLUME,
 )
@@ -108,6 +111,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
     volume leaves of it.
     """
     n, event, locked, locked_on = 0, 0, 0.0, -(1 << 40)  # locked: bought in the session ``locked_on``
+    kept = 0.0  # of the locked shares, the most that a sale of that session wanted
     left, step, adding = math.inf, lot, False  # adding: what waits is the rest of what is held
     if rules is not None:
         step = rules.step[0]
@@ -144,6 +148,8 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
             adding = held != 0.0 and side == current
             if held != 0.0 and not adding:
                 is_sell = held > 0.0
+                if rules is not None and free < held and rules.day[t] == locked_on:
+                    kept = keep_back(refused, min(locked, held), kept)
                 if rules is None or (free > 0.0 and open_to(is_sell, open_[t], up, down)):
                     size, lost = free, slippage
                     if room is not None:
@@ -163,7 +169,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                         refused[VOLUME] += 1
                     left, free = left - size, free - size
                 else:
-                    refused[AT_LIMIT if free > 0.0 else NOT_SETTLED] += 1
+                    refused[NOT_SETTLED if free <= 0.0 else LIMIT_DOWN if is_sell else LIMIT_UP] += 1
             if held == 0.0 or adding:
                 pending = False
                 is_sell = side < 0
@@ -171,7 +177,7 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                     refused[ABOVE_MAXIMUM] += 1
                 elif side != 0 and rules is not None and not open_to(is_sell, open_[t], up, down):
                     pending = True
-                    refused[AT_LIMIT] += 1
+                    refused[LIMIT_DOWN if is_sell else LIMIT_UP] += 1
                 elif side != 0:
                     size, lost = quantity, slippage
                     if room is not None:
@@ -207,8 +213,9 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                         )  # fmt: skip
                         if rules is not None:
                             if side > 0 and rules.settle[0] != 0:
-                                locked = size if rules.day[t] != locked_on else locked + size
-                                locked_on = rules.day[t]
+                                if rules.day[t] != locked_on:
+                                    locked, kept, locked_on = 0.0, 0.0, rules.day[t]
+                                locked += size
                                 free = math.floor(max(held - locked, 0.0) / step) * step
                             else:
                                 free = abs(held)
@@ -218,7 +225,11 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
         if protection and free > 0.0 and (entry_bar < t or not armed_next):
             hit, price = protected_price(held, open_[t], high[t], low[t], entry, stop_loss, take_profit)
             is_sell = held > 0.0
-            if hit != SIGNAL and (rules is None or open_to(is_sell, price, up, down)):
+            if hit != SIGNAL and rules is not None and not open_to(is_sell, price, up, down):
+                refused[LIMIT_DOWN if is_sell else LIMIT_UP] += 1
+            elif hit != SIGNAL:
+                if rules is not None and free < held and rules.day[t] == locked_on:
+                    kept = keep_back(refused, min(locked, held), kept)
                 size, lost = free, slippage
                 if room is not None:
                     size = part_of(size, left, step)
@@ -237,6 +248,14 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                 held -= current * size
                 if held == 0.0:
                     current = 0
+
+        elif (
+            rules is not None and protection and held > 0.0 and free <= 0.0 and (entry_bar < t or not armed_next)
+            and protected_price(held, open_[t], high[t], low[t], entry, stop_loss, take_profit)[0] != SIGNAL
+        ):  # fmt: skip
+            # Settlement forbids the sale that a stop or target asks for.
+            refused[NOT_SETTLED] += 1
+            kept = keep_back(refused, min(locked, held), kept)
 
         # Where nothing can happen until another side is wanted, bars up to there are valued in one go.
         if not pending and cash > 0.0 and (held == 0.0 or (held > 0.0 and not protection)):
@@ -261,8 +280,13 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
             continue
         want = want if want >= 0 or allow_short else 0
         if want == current:
-            pending = pending and side == current
+            if pending and side != current:
+                pending = False
+                refused[CANCELLED] += 1
             continue
+        if pending and side != want:
+            refused[CANCELLED] += 1
+        waited = quantity if pending and side == want else 0.0
         side = want
         if side != 0:
             wanted = amount if fixed else amount * value / close[t - 1]
@@ -273,6 +297,8 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
             if quantity <= 0.0:
                 refused[BELOW_LOT] += 1
                 side = 0
+            if waited > 0.0 and waited != quantity:
+                refused[REPLACED if side != 0 else CANCELLED] += 1
         pending = side != 0 or held != 0.0
     return n
 

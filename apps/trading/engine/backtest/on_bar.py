@@ -287,7 +287,8 @@ def run_on_bar(
             match(t)
         context.t = t
         on_bar(context, shown)
-    given = Counter(order.reason for order in broker.orders if order.reason)
+    given = Counter(order.reason for order in broker.orders if order.reason) + broker.waits
+    given["cancelled"] += sum(order.status == "cancelled" for order in broker.orders)
     refused = {name: given.pop(name, 0) for name in REFUSALS} | given
     return OrderRun(
         Result(broker.ledger(), broker.equity(first), refused, first, options.capital, len(listed)), broker.orders

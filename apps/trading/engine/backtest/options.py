@@ -17,9 +17,18 @@ from apps.ui.engine.text import N_
 #: Values of a target: short, flat, long, and "no order, keep what is held".
 SHORT, FLAT, LONG, HOLD = -1, 0, 1, 2
 
-#: Why an order was not filled, or not whole (columns of ``refused``); four count the bars an order waited.
-NO_CASH, BELOW_LOT, CUT_TO_CASH, AT_LIMIT, NOT_SETTLED, SUSPENDED, ABOVE_MAXIMUM, VOLUME = range(8)
-REFUSALS = ("cash", "below_lot", "cut_to_cash", "price_limit", "t_plus_1", "suspended", "maximum", "volume")
+#: Why an order was not filled, or not whole (columns of ``refused``). From ``LIMIT_UP`` on most count the bars an
+#: order waited: a purchase at limit up, a sale at limit down, a sale for settlement, while suspended, for volume.
+#: ``SHARES_LOCKED`` counts shares: the most of an instrument that a session's sales wanted and T+1 kept.
+#: ``CANCELLED`` are waiting orders given up as something else was wanted, ``REPLACED`` those sized anew while waiting.
+(
+    NO_CASH, BELOW_LOT, CUT_TO_CASH, LIMIT_UP, NOT_SETTLED, SUSPENDED, ABOVE_MAXIMUM, VOLUME, LIMIT_DOWN,
+    SHARES_LOCKED, CANCELLED, REPLACED,
+) = range(12)  # fmt: skip
+REFUSALS = (
+    "cash", "below_lot", "cut_to_cash", "limit_up", "t_plus_1", "suspended", "maximum", "volume", "limit_down",
+    "t_plus_1_shares", "cancelled", "replaced",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Result:
 
     ``ledger`` is a ``LEDGER`` array in the order of the fills, its ``bar`` counted over all
     bars given, warm-up included; ``equity`` (T,) is the money after each close; ``refused``
-    counts orders by reason.
+    counts orders, bars and shares by reason.
     """
 
     ledger: NDArray[np.void]

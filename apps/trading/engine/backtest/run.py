@@ -14,8 +14,8 @@ from apps.trading.engine.backtest.bars import Bars, Listed
 from apps.trading.engine.backtest.depth import Depth, Room, room_of
 from apps.trading.engine.backtest.market import Market, Rules
 from apps.trading.engine.backtest.options import (
-    AT_LIMIT,
     HOLD,
+    LIMIT_UP,
     REFUSALS,
     Options,
     Result,
@@ -311,6 +311,6 @@ def cost_numbers(costs: Costs) -> tuple[float, float, float, float, float, float
 
 
 def counts_of(refused: NDArray[np.int64]) -> dict[str, int]:
-    """Return the counts by name; the bars an order waited are named where there were any."""
+    """Return the counts by name; what comes of waiting is named where there was any."""
     named = zip(REFUSALS, refused, strict=True)
-    return {name: int(count) for number, (name, count) in enumerate(named) if count or number < AT_LIMIT}
+    return {name: int(count) for number, (name, count) in enumerate(named) if count or number < LIMIT_UP}

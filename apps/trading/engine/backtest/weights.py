@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest.depth import lost_in, part_of, volume_left
-from apps.trading.engine.backtest.entries import act, affordable, carry, trade
+from apps.trading.engine.backtest.entries import act, affordable, carry, keep_back, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
-    AT_LIMIT,
     BELOW_LOT,
+    CANCELLED,
     CUT_TO_CASH,
+    LIMIT_DOWN,
+    LIMIT_UP,
     NO_CASH,
     NOT_SETTLED,
+    REPLACED,
     SUSPENDED,
     VOLUME,
 )
@@ -49,6 +52,7 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
     waiting = np.zeros(symbols, dtype=np.bool_)
     last = np.zeros(symbols)
     bought = np.zeros(symbols)  # since the session began
+    kept = np.zeros(symbols)  # of those, the most that a sale wanted
     n, event, ruined, reason = 0, 0, False, REBALANCE
     if rules is not None:
         while event < rules.event_bar.shape[0] and rules.event_bar[event] <= first:
@@ -76,6 +80,7 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                 event += 1
             if t == first or rules.day[t] != rules.day[t - 1]:
                 bought[:] = 0.0
+                kept[:] = 0.0
         for leg in range(2):
             for s in range(symbols):
                 if not waiting[s]:
@@ -95,11 +100,13 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                     continue
                 if rules is not None:
                     if not open_to(is_sell, open_[s, t], rules.up[s, t], rules.down[s, t]):
-                        refused[AT_LIMIT] += 1
+                        refused[LIMIT_DOWN if is_sell else LIMIT_UP] += 1
                         continue
                     unsettled = is_sell and held[s] > 0.0 and rules.settle[s] != 0 and bought[s] > 0.0
                     if unsettled and size > held[s] - bought[s]:
                         refused[NOT_SETTLED] += 1
+                        short = min(size - max(held[s] - bought[s], 0.0), bought[s])
+                        kept[s] = keep_back(refused, short, kept[s])
                         whole = False
                         size = math.floor(max(held[s] - bought[s], 0.0) / rules.step[s]) * rules.step[s]
                         if size <= 0.0:
@@ -159,10 +166,13 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                 weight = 0.0
             unit = lot if rules is None else min(rules.step[s], 1.0)
             wanted = invest * value * weight / close[s, t] / unit
+            waited = target[s] - held[s] if waiting[s] else 0.0
             target[s] = (math.floor(wanted) if wanted >= 0.0 else math.ceil(wanted)) * unit
             if rules is not None:
                 target[s] = held[s] + allowed_change(target[s] - held[s], held[s], rules.minimum[s], rules.step[s])
             waiting[s] = target[s] != held[s]
+            if waited != 0.0 and waited != target[s] - held[s]:
+                refused[REPLACED if waited * (target[s] - held[s]) > 0.0 else CANCELLED] += 1
             if weight != 0.0 and target[s] == 0.0:
                 refused[BELOW_LOT] += 1
     return n

@@ -4,8 +4,9 @@
 ``findings.text``, ``REFUSED``, ``REASONS``).
 """
 
-from apps.trading.engine.report.document import SCHEMA, Baseline, Setting, build
+from apps.trading.engine.report.document import SCHEMA, build
 from apps.trading.engine.report.findings import FINDINGS, text
+from apps.trading.engine.report.setting import Baseline, Setting, Universe
 from apps.trading.engine.report.verdict import GATES, VERDICTS
 from apps.trading.engine.report.words import BASELINES, REASONS, REFUSED, STRESS
 
@@ -20,6 +21,7 @@ __all__ = [
     "VERDICTS",
     "Baseline",
     "Setting",
+    "Universe",
     "build",
     "text",
 ]

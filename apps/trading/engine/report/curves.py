@@ -39,16 +39,28 @@ def rounded(values: Any, digits: int = 8) -> list[float | None]:
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in array.tolist()]
 
 
-def monthly_table(times: NDArray[np.datetime64], equity: Floats, capital: float) -> list[dict[str, Any]]:
-    """Return ``[{"year", "months": [12 returns or None], "total"}]`` from the equity after each bar."""
+def monthly_table(
+    times: NDArray[np.datetime64], equity: Floats, capital: float, active: NDArray[np.bool_] | None = None
+) -> list[dict[str, Any]]:
+    """Return ``[{"year", "months": [12 returns or None], "total", "flat"}]`` from the equity after each bar.
+
+    ``active`` (T,) tells at which bars anything was held or done (None: at all). A month without any has no return, not
+    a return of zero; ``flat`` names those months by their number.
+    """
     months = times.astype("datetime64[M]").astype(np.int64)
     last = np.flatnonzero(np.diff(months, append=months[-1] + 1))
     ends = equity[last]
     starts = np.concatenate([[capital], ends[:-1]])
+    begins = np.concatenate([[0], last[:-1] + 1])
+    moved = np.ones(len(last), bool) if active is None else np.logical_or.reduceat(active, begins)
     rows: dict[int, dict[str, Any]] = {}
-    for month, start, end in zip(months[last].tolist(), starts.tolist(), ends.tolist(), strict=True):
+    for month, start, end, busy in zip(months[last].tolist(), starts.tolist(), ends.tolist(), moved, strict=True):
         year = 1970 + month // 12
-        row = rows.setdefault(year, {"year": year, "months": [None] * 12, "total": None, "from": start})
-        row["months"][month % 12] = end / start - 1.0 if start > 0 else None
-        row["total"] = end / row["from"] - 1.0 if row["from"] > 0 else None
+        row = rows.setdefault(year, {"year": year, "months": [None] * 12, "total": None, "flat": [], "from": start})
+        if busy:
+            row["months"][month % 12] = end / start - 1.0 if start > 0 else None
+        else:
+            row["flat"].append(month % 12 + 1)
+        if any(value is not None for value in row["months"]):
+            row["total"] = end / row["from"] - 1.0 if row["from"] > 0 else None
     return [{k: v for k, v in row.items() if k != "from"} for row in rows.values()]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.trading.engine.costs import BP, Costs
 from apps.trading.engine.metrics import Metric, drawdown, metrics_of, returns_of, rolling_sharpe
-from apps.trading.engine.report import curves, findings
-from apps.trading.engine.report.exposure import cone, holdings, rolling_beta, weights_of
+from apps.trading.engine.report import curves, findings, membership, periods
+from apps.trading.engine.report.activity import active, activity, invested
+from apps.trading.engine.report.exposure import cone, holdings, rolling_beta, rolling_volatility, weights_of
 from apps.trading.engine.report.luck import History, luck_of
+from apps.trading.engine.report.setting import Baseline, Run, Setting
 from apps.trading.engine.report.verdict import judge
-from apps.trading.engine.report.words import REASONS
+from apps.trading.engine.report.words import REASONS, REFUSED, TOLD_AT_ZERO
 from apps.trading.engine.robustness import drawdown_periods, of_run
 from apps.trading.engine.tearsheet import by_reason, by_symbol, more_metrics, more_trade_metrics
 from apps.trading.engine.trades import Trade, match_trades, trade_metrics
@@ -25,69 +27,6 @@ SCHEMA = 1
 ROLLING = 126
 #: Highest cost of a side that the search for the break-even tries, and how fine it is.
 HIGHEST_COST, COST_STEP = 0.1, 0.1 * BP
-
-
-class Run(Protocol):
-    """What a run of the backtester must offer (``backtest.options.Result`` does)."""
-
-    @property
-    def ledger(self) -> NDArray[np.void]: ...
-    @property
-    def fills(self) -> NDArray[np.void]: ...
-    @property
-    def payouts(self) -> float: ...
-    @property
-    def equity(self) -> Floats: ...
-    @property
-    def refused(self) -> dict[str, int]: ...
-    @property
-    def first(self) -> int: ...
-    @property
-    def cash(self) -> Floats: ...
-    @property
-    def position(self) -> Floats: ...
-    @property
-    def fees(self) -> float: ...
-    @property
-    def borrow(self) -> float: ...
-    @property
-    def funding(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A yardstick: its name and its equity after each bar (T,)."""
-
-    name: str
-    equity: Floats
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the run was given. ``times`` (T,) are the bars of the curves, ``all_times`` those of the ledger."""
-
-    strategy: Mapping[str, Any]
-    symbols: Sequence[str]
-    times: NDArray[np.datetime64]
-    all_times: NDArray[np.datetime64]
-    frequency: str
-    bars_per_year: float
-    currency: str
-    dataset: str
-    capital: float
-    costs: Costs
-    fill_rule: Mapping[str, Any]
-    benchmark: Mapping[str, Any]
-    unseen: float
-    #: Volume (S, T) of the symbols over ``all_times``, where known.
-    volume: Floats | None = None
-    #: Closes (S, T) of the symbols as traded, over ``all_times``, where holdings are to be told.
-    closes: Floats | None = None
-    #: Other trials of the idea, and what the leak check found.
-    history: History | None = None
-    leaks: Mapping[str, Any] | None = None
-    #: The market's rules that were obeyed (``execution.Traded.document``); None: none were.
-    market: Mapping[str, Any] | None = None
 
 
 def build(
@@ -109,9 +48,10 @@ def build(
     closed, opened = match_trades(run.ledger)
     stress = _stress(setting, run, rerun, on_step)
     even = _break_even(setting, rerun, on_step)
-    metrics = metrics_of(returns, year, other) | trade_metrics(closed) | _activity(setting, run)
+    metrics = metrics_of(returns, year, other) | trade_metrics(closed) | activity(setting, run)
     metrics["break_even"] = even["bp"]
     metrics |= more_metrics(returns, setting.times, year, other) | more_trade_metrics(closed, len(returns))
+    metrics["risk_adjusted"] = _divided(metrics["cagr"], metrics["exposure"])
     luck = luck_of(returns, year, setting.history or History())
     metrics["deflated_sharpe"] = luck["deflated"]
     against = metrics_of(other, year) | more_metrics(other, setting.times, year)
@@ -129,11 +69,21 @@ def build(
             **checks,
         }
     )
-    robust = of_run(closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume, run.first)
+    robust = of_run(
+        closed, run.equity, benchmark, setting.times, capital, year, run.fills, setting.volume, run.first,
+        goal=setting.goal,
+    )  # fmt: skip
     robust["participation"] = _limited(setting, robust["participation"], rerun, on_step)
     kept = curves.drawn_positions(run.equity, benchmark)
     held = None if setting.closes is None else weights_of(run.position, setting.closes[:, run.first :], run.equity)
-    table = curves.monthly_table(setting.times, run.equity, capital)
+    busy = active(run)
+    table = curves.monthly_table(setting.times, run.equity, capital, busy)
+    drifted = None
+    if setting.universe is not None and held is not None:
+        drifted, figures = membership.drift(setting.universe, held, setting.times, capital, kept)
+        metrics |= figures
+    if setting.signal is not None:
+        metrics |= setting.signal["figures"]
     rolling, slope = rolling_sharpe(returns, ROLLING, year), rolling_beta(returns, other, ROLLING)
     fall = drawdown(returns)
     days = curves.day_texts(setting.times, setting.frequency == "1d")
@@ -177,7 +127,10 @@ def build(
             for b in baselines
         },
         "curves": _curves(kept, run, benchmark, baselines, fall, rolling, days)
-        | {"rolling_beta": curves.rounded([slope[i] for i in kept])},
+        | {
+            "rolling_beta": curves.rounded([slope[i] for i in kept]),
+            "rolling_volatility": curves.rounded(rolling_volatility(returns, ROLLING, year)[kept]),
+        },
         "cone": cone(returns, setting.unseen, kept),
         "holdings": None if held is None else holdings(held, setting.symbols, days),
         "series": {
@@ -188,7 +141,7 @@ def build(
         "open_positions": [_trade(setting, trade) for trade in opened],
         "fills": len(run.fills),
         "market": None if setting.market is None else dict(setting.market) | {"payouts": run.payouts},
-        "refused": {name: count for name, count in run.refused.items() if count},
+        "refused": _refused(setting, run),
         "stress": stress,
         "break_even": even,
         "cost_curve": _cost_curve(setting, even, rerun, on_step),
@@ -198,7 +151,28 @@ def build(
         "drawdowns": drawdown_periods(days, fall),
         "by_symbol": by_symbol(closed, setting.symbols),
         "by_reason": by_reason(closed, list(REASONS)),
+        "by_side": periods.by_side(closed),
+        "by_year": periods.by_period(setting, run, benchmark, closed, busy, "Y"),
+        "by_month": periods.by_period(setting, run, benchmark, closed, busy, "M"),
+        "quantiles": periods.quantiles(returns, setting.times),
+        "histograms": {
+            "bar": periods.histogram(returns), "trade": periods.histogram(np.array([t.profit for t in closed])),
+        },
+        "membership": drifted,
+        "signal": None if setting.signal is None else dict(setting.signal),
     }  # fmt: skip
+
+
+def _divided(above: Metric, below: Metric) -> Metric:
+    return above / below if above is not None and below else None
+
+
+def _refused(setting: Setting, run: Run) -> dict[str, int]:
+    """Return what was not filled, by reason; zeros only of what Chinese rules make worth telling."""
+    market = setting.market or {}
+    told = TOLD_AT_ZERO if market.get("obeyed") and market.get("limits") else ()
+    names = dict.fromkeys([*REFUSED, *run.refused])
+    return {name: run.refused.get(name, 0) for name in names if run.refused.get(name) or name in told}
 
 
 def _curves(
@@ -217,63 +191,9 @@ def _curves(
         "benchmark": curves.rounded(benchmark[kept]),
         "drawdown": curves.rounded(fall[kept]),
         "rolling_sharpe": curves.rounded([rolling[i] for i in kept]),
-        "invested": curves.rounded(_invested(run)[kept]),
+        "invested": curves.rounded(invested(run)[kept]),
         "baselines": {b.name: curves.rounded(b.equity[kept]) for b in baselines},
     }
-
-
-def _invested(run: Run) -> Floats:
-    """Return the share of equity that is not cash, (T,)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(1.0 - run.cash / run.equity, np.float64)
-
-
-def _activity(setting: Setting, run: Run) -> dict[str, Metric]:
-    traded = float((run.fills["quantity"] * run.fills["price"]).sum())
-    years, mean = len(run.equity) / setting.bars_per_year, float(run.equity.mean())
-    held = (run.position != 0.0).any(axis=0)
-    return {
-        "exposure": float(np.mean(held)),
-        "turnover": traded / mean / years if mean > 0 else None,
-        "fees": run.fees,
-        **_carried(setting, run),
-        "max_leverage": _leverage(run),
-        "largest_fill_share": _largest_share(setting, run),
-        "cost_drag": (run.fees + run.borrow + run.funding) / mean / years if mean > 0 else None,
-        "idle_cash": _idle(run),
-        "average_holdings": float((run.position != 0.0).sum(axis=0).mean()),
-    }
-
-
-def _carried(setting: Setting, run: Run) -> dict[str, Metric]:
-    """Return what holding cost, where it costs anything."""
-    owed = {"borrow": setting.costs.borrow, "funding": setting.costs.funding}
-    paid = {"borrow": run.borrow, "funding": run.funding}
-    return {name: paid[name] for name, rate in owed.items() if rate or paid[name]}
-
-
-def _idle(run: Run) -> Metric:
-    """Return the mean share of equity that is cash, over the bars on which anything is held."""
-    held = (run.position != 0.0).any(axis=0)
-    known = 1.0 - _invested(run)[held]
-    known = known[np.isfinite(known)]
-    return float(known.mean()) if len(known) else None
-
-
-def _leverage(run: Run) -> Metric:
-    known = _invested(run)
-    known = known[np.isfinite(known)]
-    return float(np.abs(known).max()) if len(known) else None
-
-
-def _largest_share(setting: Setting, run: Run) -> Metric:
-    """Return the largest quantity of a fill by the volume of its bar; None where no volume is known."""
-    fills = run.fills
-    if setting.volume is None or not len(fills):
-        return None
-    seen = np.asarray(setting.volume)[fills["symbol"], fills["bar"]]
-    known = np.isfinite(seen) & (seen > 0)
-    return float((fills["quantity"][known] / seen[known]).max()) if known.any() else None
 
 
 def _trade(setting: Setting, trade: Trade) -> dict[str, Any]:

@@ -34,6 +34,15 @@ def rolling_beta(returns: Floats, benchmark: Floats, window: int) -> list[Metric
     return [None] * (window - 1) + [float(v) if math.isfinite(v) else None for v in slope.tolist()]
 
 
+def rolling_volatility(returns: Floats, window: int, periods: float) -> Floats:
+    """Return the volatility a year (n - 1) of the last ``window`` returns (T,) at each bar; NaN before."""
+    found = np.full(len(returns), np.nan)
+    if len(returns) >= window:
+        views = np.lib.stride_tricks.sliding_window_view(np.asarray(returns, np.float64), window)
+        found[window - 1 :] = views.std(axis=1, ddof=1) * math.sqrt(periods)
+    return found
+
+
 def weights_of(position: Floats, close: Floats, equity: Floats) -> Floats:
     """Return the share of equity (S, T) of each holding, at its newest close; 0 where equity is gone."""
     known = np.where(np.isfinite(close) & (close > 0), np.arange(close.shape[1]), -1)

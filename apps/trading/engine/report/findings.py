@@ -112,7 +112,8 @@ def about_drawdown(fall: Floats, days: Sequence[str]) -> list[Found]:
 
 def about_months(table: Sequence[Mapping[str, Any]]) -> list[Found]:
     months = [value for row in table for value in row["months"] if value is not None]
-    return _found("months_won", "monthly", won=sum(v > 0 for v in months), all=len(months)) if len(months) > 2 else []
+    count = len(months) + sum(len(row.get("flat", ())) for row in table)
+    return _found("months_won", "monthly", won=sum(v > 0 for v in months), all=count) if count > 2 else []
 
 
 def about_rolling(ratios: Sequence[float | None]) -> list[Found]:

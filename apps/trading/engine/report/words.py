@@ -22,13 +22,21 @@ REFUSED = {
     "cash": N_("refused: more than the cash"),
     "below_lot": N_("refused: less than one lot"),
     "cut_to_cash": N_("filled in part: cut to the cash"),
-    "price_limit": N_("bars an order waited at a price limit"),
-    "t_plus_1": N_("bars a sale waited for settlement (T+1)"),
+    "limit_up": N_("bars a purchase waited at limit up"),
+    "limit_down": N_("bars a sale waited at limit down"),
     "suspended": N_("bars an order waited while suspended"),
+    "t_plus_1": N_("bars a sale waited for settlement (T+1)"),
+    "t_plus_1_shares": N_("shares that could not be sold on the day they were bought (T+1)"),
     "volume": N_("bars an order waited for more volume"),
     "maximum": N_("refused: more shares than the market takes in one order"),
     "price_cage": N_("refused: limit too far through the market (price cage)"),
+    "cancelled": N_("waiting orders given up: something else was wanted by then"),
+    "replaced": N_("waiting orders sized anew at a later close"),
+    #: Of reports from before both limits were told apart.
+    "price_limit": N_("bars an order waited at a price limit"),
 }
+#: What a report under the rules of a market with price limits and settlement tells even where there was none.
+TOLD_AT_ZERO = ("limit_up", "limit_down", "suspended", "t_plus_1", "t_plus_1_shares")
 
 #: What markets charge beside the commission.
 CHARGES = {
