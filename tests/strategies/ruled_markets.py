@@ -34,7 +34,10 @@ def ruled_market(
     ]  # fmt: skip
     days = np.datetime64("2012-06-01", "D") + np.arange(bars) // bars_a_day
     boards = [BOARDS[int(draw.integers(len(BOARDS)))] for _ in range(assets)]
-    market = replace(Market.build(boards, days, before, events=events), stamps=np.arange(bars) * 3)
+    market = replace(
+        Market.build(boards, days, before, events=events), stamps=np.arange(bars) * 3,
+        least_value=draw.choice([0.0, 0.0, 300.0, 2_000.0], assets),
+    )  # fmt: skip
     costs = Costs(
         rate=0.0005, minimum=float(draw.choice([0, 5])), per_share=float(draw.choice([0, 0.002])),
         slippage=float(draw.choice([0, 0.002])), sell_tax=float(draw.choice([0, 0.0002])),

@@ -268,7 +268,7 @@ def test_an_order_that_waits_for_settlement_is_not_looked_at_before(monkeypatch)
 @pytest.mark.parametrize("size", [200.0, 1.1, 0.7])
 def test_parts_whose_sum_is_not_quite_the_whole_end_with_it(size, parts):
     """What rounding leaves of an order in parts is no order: it once was filled for ever."""
-    bars = Bars.of([10.0] * 30, [10.0] * 30)
+    bars = Bars.of([100.0] * 30, [100.0] * 30)
     market = Market.of("CRYPTO", ["spot"], [date(2024, 1, 2) + timedelta(days=i) for i in range(30)], bars.close[None])
 
     def on_bar(ctx, bar):

@@ -138,6 +138,8 @@ class RuledPortfolioEnv(PortfolioEnv):
         if self._settles:
             self._bought *= row["day"] == before["day"]
         change = self._target - self._units
+        if "worth" in row:  # What closes a holding is sold whatever it is worth.
+            self._waiting &= ~(ledger.small(row, xp.abs(change), row["opened"]) & row["opens"] & (self._target != 0.0))
         selling = self._waiting & (change < 0.0) & row["sells"]
         size = xp.where(selling, -change, 0.0)
         whole = selling

@@ -146,6 +146,8 @@ class RuledTradingEnv(AlgorithmicTradingEnv):
         opens = ready & (self._wanted != 0.0)
         if self._ledger.refuse:
             opens = opens & ~(self._size > row["order"])
+        if "worth" in row:
+            opens = opens & ~self._ledger.small(row, self._size, row["opened"])
         filled = opens & met
         price, sell = self._ledger.price(row, self._size, short), 1.0 * short
         size = self._size * filled

@@ -91,7 +91,7 @@ class Tables:
             "both": charges[:, :, BOTH], "sale": charges[:, :, SELL] + ruled.costs.sell_tax,
             "share": charges[:, :, SHARE_SOLD], "most": charges[:, :, MOST_SOLD],
             "order": np.stack([market.most(s, MARKET_ORDER) for s in range(len(open_))]),
-            **({"up": up, "down": down, **sized} if sized else {}),
+            **({"up": up, "down": down, **sized} if sized else {}), **_worth(market, open_.shape),
         }  # fmt: skip
         ratio, payout = _layers(market.events, open_.shape)
 
@@ -105,6 +105,13 @@ class Tables:
             bool((charges[:, :, SHARE_SOLD] != 0.0).any()), bool(np.isfinite(arrays["order"]).any()), ruled.refuse,
             bool(lend.any() or funding.any()),
         )  # fmt: skip
+
+
+def _worth(market: Market, shape: tuple[int, ...]) -> dict[str, Array]:
+    """Return the least value (N, T) of an order, where the market asks for any."""
+    if market.least_value is None or not market.least_value.any():
+        return {}
+    return {"worth": np.broadcast_to(np.asarray(market.least_value)[:, None], shape)}
 
 
 def _slippage(ruled: Ruled, opened: Array) -> tuple[Array, dict[str, Array]]:
@@ -221,7 +228,8 @@ class Ledger:
         return self.xp.where(size >= held, held, self.xp.maximum(whole, with_odd))
 
     def affordable(self, row: Any, size: Any, price: Any, sell: Any, cash: Any) -> Any:
-        """Return the largest whole number of lots up to ``size`` (itself one) whose value and fee fit in ``cash``.
+        """Return the largest whole number of lots up to ``size`` (itself one) whose value and fee fit in ``cash``; 0
+        where that is worth less than the market's least order.
 
         The bound by formula may be off by its rounding, so its neighbours are tried.
         """
@@ -245,9 +253,15 @@ class Ledger:
         while True:  # A split order owes more than the bound knows: a few lots less.
             over = (found > 0.0) & ~fits(found)
             if not over.any():
-                return found
+                break
             below = found - self.step
             found = xp.where(over, xp.where(below >= self.minimum, below, 0.0), found)
+        return xp.where(self.small(row, found, price), 0.0, found) if "worth" in row else found
+
+    @staticmethod
+    def small(row: Any, size: Any, price: Any) -> Any:
+        """Return whether an order is worth less than the market takes; only where ``row`` says how much that is."""
+        return size * price < row["worth"]
 
 
 def after_actions(xp: Any, ratio: Any, held: Any) -> tuple[Any, Any]:

@@ -252,7 +252,9 @@ class Broker(Account):
             price, slips = touched(order, bar.open[t], bar.high[t], bar.low[t], bar.close[t])
             if order.kind == "limit" and self._outside_cage(order, t):  # a stop-limit that has just become one
                 return
-        if math.isnan(price) or self._too_large(order, t) or not self._may_trade(order, price, t):
+        if math.isnan(price) or self._too_large(order, t) or self._too_small(order, price, t):
+            return
+        if not self._may_trade(order, price, t):
             return
         size = self._size(order, t, bar, room)
         if size <= 0:
@@ -295,6 +297,17 @@ class Broker(Account):
         if due <= self._most(order, t)[0] or (order.side * held < 0 and order.left <= abs(held)):
             return False
         order.refuse("maximum")
+        return True
+
+    def _too_small(self, order: Order, price: float, t: int) -> bool:
+        """Refuse an order worth less than the market takes when it first trades; never one that closes a holding."""
+        if not self._rules or order.filled:
+            return False
+        held, due = self.held[order.symbol], self._due(order, t)
+        closes = order.side * held < 0 and due == abs(held)
+        if closes or not due * price < self._rules[order.symbol].least_value:
+            return False
+        order.refuse("min_notional")
         return True
 
     def _may_trade(self, order: Order, price: float, t: int) -> bool:
@@ -363,6 +376,8 @@ class Broker(Account):
             while fit >= least and fit * price + self._total(order, t, fit, price) > power:
                 fit -= step
             fit = fit if fit >= least else 0.0
+            if self._rules and fit * price < self._rules[order.symbol].least_value:
+                fit = 0.0
         fit = max(fit, cover)
         order.reason = "cut_to_cash" if fit > 0 else "cash"
         order.status = "open" if fit > 0 else "refused"

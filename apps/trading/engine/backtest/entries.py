@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
 from apps.trading.engine.backtest.options import SHARES_LOCKED
-from apps.trading.engine.backtest.permits import after_event, child_of, total_fee, whole_lots
+from apps.trading.engine.backtest.permits import after_event, child_of, too_small, total_fee, whole_lots
 from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.schedule import MARKET_ORDER
 
@@ -54,7 +54,8 @@ def affordable(
     s: int,
     t: int,
 ) -> float:
-    """Return the largest whole number of lots up to ``quantity`` whose value and fee fit in ``cash``."""
+    """Return the largest whole number of lots up to ``quantity`` whose value and fee fit in ``cash``; 0 where that
+    is worth less than the market's least order."""
     most = min(quantity, cash / (price * (1.0 + rate) + per_share))
     if rules is None:
         least, step = lot, lot
@@ -65,7 +66,7 @@ def affordable(
     while best >= least:
         fee = total_fee(best, price, is_sell, rate, per_share, minimum, sell_tax, rules, s, t, MARKET_ORDER)
         if best * price + fee <= cash:
-            return best
+            return 0.0 if too_small(best, price, False, rules, s) else best
         best -= step
     return 0.0
 

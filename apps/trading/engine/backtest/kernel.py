@@ -18,6 +18,7 @@ from apps.trading.engine.backtest.entries import act, affordable, carry, keep_ba
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
     BELOW_LOT,
+    BELOW_VALUE,
     CANCELLED,
     CUT_TO_CASH,
     HOLD,
@@ -34,6 +35,7 @@ from apps.trading.engine.backtest.permits import (
     inside,
     open_to,
     too_large,
+    too_small,
     total_fee,
     whole_lots,
 )
@@ -175,6 +177,8 @@ def simulate(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees al
                 is_sell = side < 0
                 if side != 0 and too_large(quantity, False, rules, 0, t):
                     refused[ABOVE_MAXIMUM] += 1
+                elif side != 0 and too_small(quantity, open_[t], False, rules, 0):
+                    refused[BELOW_VALUE] += 1
                 elif side != 0 and rules is not None and not open_to(is_sell, open_[t], up, down):
                     pending = True
                     refused[LIMIT_DOWN if is_sell else LIMIT_UP] += 1

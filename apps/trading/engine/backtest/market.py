@@ -38,6 +38,7 @@ class Rules(NamedTuple):
     board: Integers
     charges: Floats
     maxima: Floats
+    least_value: Floats
     refuse: bool
     owes: bool
     borrow: Floats
@@ -70,7 +71,8 @@ class Market:
     ``board`` (S,) which of them. ``missed`` (T,) counts the bars left out before each bar. An instrument
     without an open and a close is suspended. ``events`` come in the order of their bars. ``maxima`` (B, T, 2) are
     the most shares of one order, ``cage`` (B, T, 2) how far a limit order may lie through the market
-    (``schedule.maxima``, ``schedule.cages``; None: no rule). What a perpetual position pays is counted from the
+    (``schedule.maxima``, ``schedule.cages``; None: no rule), ``least_value`` (S,) the least money of one order that
+    does not close a holding (None: any). What a perpetual position pays is counted from the
     first bar on: ``stamps`` (T,) funding times up to the start of each bar, ``funded`` (S, T) rates that the data
     tells, added up to the start of each bar (NaN: of an instrument of which it tells none); None: unknown.
     """
@@ -89,6 +91,7 @@ class Market:
     cage: Floats | None = None
     stamps: Integers | None = None
     funded: Floats | None = None
+    least_value: Floats | None = None
 
     @classmethod
     def of(
@@ -116,7 +119,7 @@ class Market:
         charges = np.zeros((len(kinds), len(days), 4))
         charges[:, :, schedule.MOST_SOLD] = math.inf
         maxima, cage = (np.full((len(kinds), len(days), 2), nothing) for nothing in (math.inf, math.nan))
-        lot, settle = [FREE_LOT] * len(boards), [0] * len(boards)
+        lot, settle, least_value = [FREE_LOT] * len(boards), [0] * len(boards), np.zeros(len(boards))
         for number, board in enumerate(kinds):
             if board is None:
                 continue
@@ -134,11 +137,13 @@ class Market:
             for s in rows:
                 lot[s] = schedule.latest(board, "lot", days, FREE_LOT) if lots else FREE_LOT
                 settle[s] = int(schedule.latest(board, "settle", days, 0))
+                least_value[s] = schedule.latest(board, "min_notional", days, 0.0) if lots else 0.0
         return cls(
             up, down, days.astype(np.int64), np.array([float(least) for least, _ in lot]),
             np.array([float(step) for _, step in lot]), np.array(settle, np.int64),
             np.array([kinds.index(board) for board in boards], np.int64), charges,
             tuple(sorted(events, key=lambda event: (event.bar, event.symbol))), None, maxima, cage,
+            least_value=least_value,
         )  # fmt: skip
 
     def row(self, s: int) -> Market:
@@ -147,6 +152,7 @@ class Market:
         return replace(
             self, up=self.up[one], down=self.down[one], minimum=self.minimum[one], step=self.step[one],
             settle=self.settle[one], board=self.board[one], funded=None if self.funded is None else self.funded[one],
+            least_value=None if self.least_value is None else self.least_value[one],
             events=tuple(replace(event, symbol=0) for event in self.events if event.symbol == s),
         )  # fmt: skip
 
@@ -159,6 +165,7 @@ class Market:
             self, up=self.up[index], down=self.down[index], minimum=self.minimum[index], step=self.step[index],
             settle=self.settle[index], board=self.board[index],
             funded=None if self.funded is None else self.funded[index],
+            least_value=None if self.least_value is None else self.least_value[index],
             events=tuple(sorted(kept, key=lambda event: (event.bar, event.symbol))),
         )  # fmt: skip
 
@@ -241,10 +248,12 @@ class Market:
         borrow, funding = owed if owed is not None else (np.zeros(1), np.zeros((1, 1)))
         maxima = np.full((*self.charges.shape[:2], 2), math.inf) if self.maxima is None else self.maxima
         missed = np.zeros(len(self.day), np.int64) if self.missed is None else self.missed
+        least_value = np.zeros(len(self.board)) if self.least_value is None else self.least_value
         return Rules(
             np.ascontiguousarray(self.up), np.ascontiguousarray(self.down), np.ascontiguousarray(self.day),
             np.ascontiguousarray(missed), self.minimum, self.step, self.settle, self.board,
-            np.ascontiguousarray(self.charges), np.ascontiguousarray(maxima), refuse,
+            np.ascontiguousarray(self.charges), np.ascontiguousarray(maxima),
+            np.ascontiguousarray(least_value, np.float64), refuse,
             owed is not None, borrow, funding,
             np.array([event.bar for event in self.events], np.int64),
             np.array([event.symbol for event in self.events], np.int64),

@@ -23,11 +23,11 @@ SHORT, FLAT, LONG, HOLD = -1, 0, 1, 2
 #: ``CANCELLED`` are waiting orders given up as something else was wanted, ``REPLACED`` those sized anew while waiting.
 (
     NO_CASH, BELOW_LOT, CUT_TO_CASH, LIMIT_UP, NOT_SETTLED, SUSPENDED, ABOVE_MAXIMUM, VOLUME, LIMIT_DOWN,
-    SHARES_LOCKED, CANCELLED, REPLACED,
-) = range(12)  # fmt: skip
+    SHARES_LOCKED, CANCELLED, REPLACED, BELOW_VALUE,
+) = range(13)  # fmt: skip
 REFUSALS = (
     "cash", "below_lot", "cut_to_cash", "limit_up", "t_plus_1", "suspended", "maximum", "volume", "limit_down",
-    "t_plus_1_shares", "cancelled", "replaced",
+    "t_plus_1_shares", "cancelled", "replaced", "min_notional",
 )  # fmt: skip
 
 

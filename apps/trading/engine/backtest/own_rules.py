@@ -18,13 +18,15 @@ Floats = NDArray[np.float64]
 
 
 class Own(NamedTuple):
-    """The rules of one instrument; ``most`` by kind of order, ``lots`` the least and the step."""
+    """The rules of one instrument; ``most`` by kind of order, ``lots`` the least and the step, both in shares;
+    ``least_value`` in money."""
 
     up: Floats
     down: Floats
     lots: tuple[float, float]
     settles: bool
     most: tuple[Floats, Floats]
+    least_value: float
     cage: Floats | None
 
 
@@ -60,5 +62,6 @@ def own_rules(market: Market, s: int) -> Own:
     return Own(
         market.up[s], market.down[s], (float(market.minimum[s]), float(market.step[s])), bool(market.settle[s]),
         (market.most(s, LIMIT_ORDER), market.most(s, MARKET_ORDER)),
+        0.0 if market.least_value is None else float(market.least_value[s]),
         None if market.cage is None else market.cage[market.board[s]],
     )  # fmt: skip

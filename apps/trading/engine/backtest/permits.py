@@ -134,6 +134,14 @@ def too_large(quantity: float, closes: bool, rules: Any, s: int, t: int) -> bool
 
 
 @compiled
+def too_small(quantity: float, price: float, closes: bool, rules: Any, s: int) -> bool:
+    """Return whether an order is refused for its value at ``price``: never one that ``closes`` a holding."""
+    if rules is None:
+        return False
+    return bool(not closes and quantity * price < rules.least_value[s])
+
+
+@compiled
 def after_event(held: float, ratio: float) -> tuple[float, float]:
     """Return the whole shares that ``held`` become and the fraction paid out in cash (signed like ``held``)."""
     exact = abs(held) * ratio

@@ -14,6 +14,7 @@ from apps.trading.engine.backtest.entries import act, affordable, carry, keep_ba
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
     BELOW_LOT,
+    BELOW_VALUE,
     CANCELLED,
     CUT_TO_CASH,
     LIMIT_DOWN,
@@ -24,7 +25,7 @@ from apps.trading.engine.backtest.options import (
     SUSPENDED,
     VOLUME,
 )
-from apps.trading.engine.backtest.permits import allowed_change, inside, open_to, too_large, total_fee
+from apps.trading.engine.backtest.permits import allowed_change, inside, open_to, too_large, too_small, total_fee
 from apps.trading.engine.ledger import REBALANCE, RUIN
 from apps.trading.engine.rules.schedule import MARKET_ORDER
 
@@ -94,8 +95,13 @@ def rebalance(  # noqa: PLR0912, PLR0915 - one loop, so that the compiler sees a
                         refused[SUSPENDED] += 1
                     continue
                 size, whole = abs(change), True
-                if too_large(size, held[s] * change < 0.0 and size <= abs(held[s]), rules, s, t):
+                closes = held[s] * change < 0.0 and size <= abs(held[s])
+                if too_large(size, closes, rules, s, t):
                     refused[ABOVE_MAXIMUM] += 1
+                    waiting[s] = False
+                    continue
+                if too_small(size, open_[s, t], closes and size == abs(held[s]), rules, s):
+                    refused[BELOW_VALUE] += 1
                     waiting[s] = False
                     continue
                 if rules is not None:

@@ -29,6 +29,7 @@ REFUSED = {
     "t_plus_1_shares": N_("shares that could not be sold on the day they were bought (T+1)"),
     "volume": N_("bars an order waited for more volume"),
     "maximum": N_("refused: more shares than the market takes in one order"),
+    "min_notional": N_("refused: worth less than the market takes in one order"),
     "price_cage": N_("refused: limit too far through the market (price cage)"),
     "cancelled": N_("waiting orders given up: something else was wanted by then"),
     "replaced": N_("waiting orders sized anew at a later close"),
