@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import ProgrammingError
+from django.db import NotSupportedError, ProgrammingError
 
 Found = TypeVar("Found")
 
@@ -50,7 +50,13 @@ class Keeping:
         if not self._may(connection):
             return question(connection)
         if self.proved:
-            return question(Bound(connection))
+            try:
+                return question(Bound(connection))
+            except NotSupportedError:  # The table has changed since the plan was made; plans go with their connection.
+                if connection.in_atomic_block:
+                    raise
+                connection.close()
+                return question(connection)
         try:
             found = question(Bound(connection))
         except ProgrammingError:

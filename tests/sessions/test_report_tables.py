@@ -102,6 +102,14 @@ def test_the_file_needs_nothing_else_and_lists_every_trade(page, session, docume
     assert all(trade["entry_time"] in text for trade in document["trades"])
 
 
+@pytest.mark.parametrize("count", [50, 51])
+def test_a_long_list_of_trades_fills_no_ream_of_paper(page, session, document, count):
+    write(session, {**document, "trades": [{**document["trades"][0], "number": number} for number in range(count)]})
+    text = page.get(reverse("sessions:report_file", args=[session.pk])).content.decode()
+    assert ("On paper the newest 50" in text) == (count > 50)
+    assert "#trades tbody tr:nth-child(n+51){display:none}" in text
+
+
 def test_strangers_find_neither_tables_nor_file_nor_comparison(client, session, bob):
     client.force_login(bob)
     for name, args in (("report_table", [session.pk, "trades", "csv"]), ("report_file", [session.pk])):

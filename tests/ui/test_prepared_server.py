@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from django.db import ProgrammingError, connection
+from django.db import NotSupportedError, ProgrammingError, connection
 
 from apps.accounts.models import User
 from apps.ui.prepared import prepared
@@ -62,6 +62,21 @@ def test_nothing_is_proved_within_a_transaction():
 def test_a_wrong_statement_is_wrong_in_both_ways():
     with pytest.raises(ProgrammingError):
         ways(Keeping(), fake(), refused=("apart", "whole"))
+
+
+def test_a_plan_of_a_table_that_has_changed_goes_with_its_connection():
+    closed, keeping = [], Keeping()
+    ways(keeping, fake())
+
+    def question(connection):
+        if isinstance(connection, Bound):
+            raise NotSupportedError("cached plan must not change result type")
+        return "whole"
+
+    assert keeping.ask(fake(close=lambda: closed.append(1)), question) == "whole"
+    assert closed
+    with pytest.raises(NotSupportedError):
+        keeping.ask(fake(in_atomic_block=True), question)
 
 
 @pytest.mark.parametrize(
