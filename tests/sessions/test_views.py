@@ -198,8 +198,8 @@ def test_the_configuration_is_compared_with_the_version_before(page, alice):
     make_version(alice, window=20)
     session = make_session(alice, version=make_version(alice, window=60))
     text = body(page.get(url("detail", session.pk)))
-    assert "window = 20" in text
-    assert "window = 60" in text
+    assert "Window: 20 bars" in text
+    assert "Window: 60 bars" in text
     assert "against v1" in text
 
 

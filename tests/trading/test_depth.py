@@ -28,7 +28,8 @@ from apps.trading.engine.backtest import (
     sweep,
 )
 from apps.trading.engine.backtest.accounts import AccountOf, targets_of_accounts, weights_of_accounts
-from apps.trading.engine.backtest.depth import MOST, lost_in, room_of, volatility
+from apps.trading.engine.backtest.depth import MOST, room_of, volatility
+from apps.trading.engine.backtest.taking import lost_in
 from apps.trading.engine.costs import Costs
 from apps.ui.engine.refusal import Refusal
 

@@ -30,7 +30,7 @@ class Costs:
     commission of an order; ``sell_tax`` on sales, opening a short included; ``slippage``
     fraction of the price that market and stop orders lose; beside it ``spread`` in money a share, of which they lose
     half, ``volume_impact`` times the square of the order's share of the bar's volume, and ``root_impact`` times the
-    volatility of a bar and the root of that share (``backtest.depth``); ``lot`` shares an order is a
+    volatility of a bar and the root of that share (``backtest.taking``); ``lot`` shares an order is a
     multiple of where no market rule says it; ``levies`` the part of the market's own charges that is paid (1).
     What is owed for holding: ``borrow`` of the value of a short a year (of 360 days), by calendar day; ``funding``
     of the value of a perpetual position at each funding time, longs paying shorts where it is above zero.

@@ -43,7 +43,7 @@ def test_the_board_shows_each_newest_quote_with_its_age_market_and_feed(client, 
     assert page.count("stale</span>") == 1
     assert page.count("expired</span>") == 1
     assert "XSHG" in page
-    assert "quotes come" in page
+    assert "quotes arrive" in page
     assert "data-live-quotes" in page
 
 

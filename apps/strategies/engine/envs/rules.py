@@ -166,7 +166,7 @@ class Ledger:
     def price(self, row: Any, size: Any, sell: Any) -> Any:
         """Return the price an order of ``size`` at the market gets; ``sell`` (one or an array) is true where it sells.
 
-        ``depth.lost_in`` over arrays, for the size that is ordered: what cash cuts later was asked for.
+        ``taking.lost_in`` over arrays, for the size that is ordered: what cash cuts later was asked for.
         """
         xp, costs = self.xp, self.costs
         if "wild" not in row:

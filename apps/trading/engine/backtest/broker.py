@@ -13,12 +13,13 @@ from collections import Counter
 import numpy as np
 
 from apps.trading.engine.backtest.account import Account, Prices
-from apps.trading.engine.backtest.depth import Room, lost_in
+from apps.trading.engine.backtest.depth import Room
 from apps.trading.engine.backtest.market import SAME, Event, Market
 from apps.trading.engine.backtest.options import Options
 from apps.trading.engine.backtest.orders import Order, Slippage, follow, touched
 from apps.trading.engine.backtest.own_rules import NEVER, moved, owed_by_bar, own_rules, session_starts, whole_steps
 from apps.trading.engine.backtest.permits import after_event, allowed_change, child_of, inside, levied, whole_lots
+from apps.trading.engine.backtest.taking import lost_in
 from apps.trading.engine.costs import Costs, order_fee
 from apps.trading.engine.ledger import BORROW, DIVIDEND, FUNDING, SPLIT
 from apps.trading.engine.rules.day import within_cage
@@ -144,17 +145,16 @@ class Broker(Account):
                 if order.side == side:
                     self._try(order, t, room)
         for order in self.open:
-            if order.kind == "trailing" and order.status == "open":
-                bar = self.prices[order.symbol]
-                if bar.close[t] > 0:
-                    follow(order, bar.high[t], bar.low[t])
+            bar = self.prices[order.symbol]
+            if order.kind == "trailing" and order.status == "open" and bar.close[t] > 0:
+                follow(order, bar.high[t], bar.low[t])
         self.open = [order for order in self.open if order.status == "open"]
 
     def _unsettled(self, order: Order) -> bool:
         """Return whether an order to sell at the market has nothing yet that may be sold."""
+        s = order.symbol
         if order.side > 0 or order.kind != "market":
             return False
-        s = order.symbol
         return self._rules[s].settles and 0.0 < self.held[s] <= self.bought[s] and not self.options.allow_short
 
     def _keep_back(self, s: int, wanted: float) -> None:
@@ -252,9 +252,7 @@ class Broker(Account):
             price, slips = touched(order, bar.open[t], bar.high[t], bar.low[t], bar.close[t])
             if order.kind == "limit" and self._outside_cage(order, t):  # a stop-limit that has just become one
                 return
-        if math.isnan(price) or self._too_large(order, t) or self._too_small(order, price, t):
-            return
-        if not self._may_trade(order, price, t):
+        if math.isnan(price) or self._bad_size(order, price, t) or not self._may_trade(order, price, t):
             return
         size = self._size(order, t, bar, room)
         if size <= 0:
@@ -289,26 +287,17 @@ class Broker(Account):
         order.refuse("price_cage")
         return True
 
-    def _too_large(self, order: Order, t: int) -> bool:
-        """Refuse an order above the maximum where it is not to be split; never one that closes a holding."""
-        if self.options.order_maximum != "refuse" or not self._rules:
+    def _bad_size(self, order: Order, price: float, t: int) -> bool:
+        """Refuse what is above the maximum, or worth too little when it first trades; never what closes a holding."""
+        if not self._rules:
             return False
-        held, due = self.held[order.symbol], self._due(order, t)
-        if due <= self._most(order, t)[0] or (order.side * held < 0 and order.left <= abs(held)):
-            return False
-        order.refuse("maximum")
-        return True
-
-    def _too_small(self, order: Order, price: float, t: int) -> bool:
-        """Refuse an order worth less than the market takes when it first trades; never one that closes a holding."""
-        if not self._rules or order.filled:
-            return False
-        held, due = self.held[order.symbol], self._due(order, t)
-        closes = order.side * held < 0 and due == abs(held)
-        if closes or not due * price < self._rules[order.symbol].least_value:
-            return False
-        order.refuse("min_notional")
-        return True
+        held, due, own = self.held[order.symbol], self._due(order, t), self._rules[order.symbol]
+        closing = order.side * held < 0 and order.left <= abs(held)
+        if self.options.order_maximum == "refuse" and not closing and due > self._most(order, t)[0]:
+            order.refuse("maximum")
+        elif not (order.filled or (order.side * held < 0 and due == abs(held))) and due * price < own.least_value:
+            order.refuse("min_notional")
+        return order.status == "refused"
 
     def _may_trade(self, order: Order, price: float, t: int) -> bool:
         """Return whether the price limit leaves anyone to trade with: nothing is bought at limit up."""

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine.backtest.depth import lost_in, part_of, volume_left
 from apps.trading.engine.backtest.entries import act, affordable, carry, keep_back, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
@@ -40,6 +39,7 @@ from apps.trading.engine.backtest.permits import (
     whole_lots,
 )
 from apps.trading.engine.backtest.rules import rule_signals
+from apps.trading.engine.backtest.taking import lost_in, part_of, volume_left
 from apps.trading.engine.ledger import RUIN, SIGNAL, STOP_LOSS, TAKE_PROFIT
 from apps.trading.engine.rules.schedule import LIMIT_ORDER, MARKET_ORDER
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.marketdata.engine.compiled import compiled
-from apps.trading.engine.backtest.depth import lost_in, part_of, volume_left
 from apps.trading.engine.backtest.entries import act, affordable, carry, keep_back, trade
 from apps.trading.engine.backtest.options import (
     ABOVE_MAXIMUM,
@@ -26,6 +25,7 @@ from apps.trading.engine.backtest.options import (
     VOLUME,
 )
 from apps.trading.engine.backtest.permits import allowed_change, inside, open_to, too_large, too_small, total_fee
+from apps.trading.engine.backtest.taking import lost_in, part_of, volume_left
 from apps.trading.engine.ledger import REBALANCE, RUIN
 from apps.trading.engine.rules.schedule import MARKET_ORDER
 
