@@ -46,6 +46,7 @@ def _mark(name: str, kind: str, *, end: bool = False) -> str:
 
 def _line(row: Row) -> str:
     sign, verdict = ("≥" if row.more_is_better else "≤"), ("met" if row.met else "**missed**")
-    peer = f"{row.peer} {row.peer_s:.4g} s, ×{row.ratio:.1f}; " if row.peer_s and row.ratio else ""
-    cells = [row.work, f"{row.measured:.4g} {row.unit}", f"{sign} {row.goal:g}", verdict, peer + row.note]
+    peer = f"{row.peer} {row.peer_s:.4g} s, ×{row.ratio:.1f}" if row.peer_s and row.ratio else ""
+    how = "; ".join(filter(None, (peer, row.note)))
+    cells = [row.work, f"{row.measured:.4g} {row.unit}", f"{sign} {row.goal:g}", verdict, how]
     return "| " + " | ".join(cell.replace("|", "\\|").strip() for cell in cells) + " |"
